@@ -1,0 +1,274 @@
+//! A checked, borrowed view of an encoded object.
+
+use uuid::Uuid;
+
+use super::check::{OBJECT_OFFSET, check};
+use super::error::DecodeError;
+use super::kind::{Kind, code};
+use super::reader::Reader;
+use crate::Limits;
+
+/// One XPC value that borrows from the bytes it was decoded from; copying it is cheap.
+///
+/// Only [`View::parse`] makes the first one, and it proves everything about the whole body first, so that reading on is
+/// infallible. Padding and the upper three bytes of a bool are not looked at. Source: protocol.md §3.3.
+#[derive(Debug, Clone, Copy)]
+pub enum View<'a> {
+    /// No value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// Signed integer.
+    Int64(i64),
+    /// Unsigned integer.
+    Uint64(u64),
+    /// IEEE 754 binary64.
+    Double(f64),
+    /// Nanoseconds since 1970, negative before.
+    Date(i64),
+    /// Bytes.
+    Data(&'a [u8]),
+    /// Text without NUL.
+    String(&'a str),
+    /// A UUID.
+    Uuid(Uuid),
+    /// A file descriptor's number.
+    Fd(u32),
+    /// Shared memory: its length in bytes and a word of unknown meaning.
+    Shmem {
+        /// Bytes.
+        length: u32,
+        /// The second word.
+        token: u32,
+    },
+    /// Ordered values.
+    Array(ArrayView<'a>),
+    /// Ordered keys and values.
+    Dictionary(DictionaryView<'a>),
+    /// A file that travels on a stream of its own.
+    FileTransfer {
+        /// The transfer's id, which is the message id on its stream.
+        id: u64,
+        /// What is said about it: `s`, its size in bytes.
+        info: DictionaryView<'a>,
+    },
+}
+
+impl<'a> View<'a> {
+    /// Checks a whole body (magic, version, one object, nothing after it) and gives the view of its object.
+    ///
+    /// One pass, no recursion, no heap: every type word, length, size and count, the UTF-8 and the terminating NUL of every text.
+    ///
+    /// # Errors
+    /// The first thing wrong, with its offset in `body`.
+    pub fn parse(body: &'a [u8], limits: &Limits) -> Result<View<'a>, DecodeError> {
+        check(body, limits)?;
+        Reader { bytes: body, pos: OBJECT_OFFSET }.checked_value()
+    }
+
+    /// The value's type.
+    pub fn kind(&self) -> Kind {
+        match self {
+            View::Null => Kind::Null,
+            View::Bool(_) => Kind::Bool,
+            View::Int64(_) => Kind::Int64,
+            View::Uint64(_) => Kind::Uint64,
+            View::Double(_) => Kind::Double,
+            View::Date(_) => Kind::Date,
+            View::Data(_) => Kind::Data,
+            View::String(_) => Kind::String,
+            View::Uuid(_) => Kind::Uuid,
+            View::Fd(_) => Kind::Fd,
+            View::Shmem { .. } => Kind::Shmem,
+            View::Array(_) => Kind::Array,
+            View::Dictionary(_) => Kind::Dictionary,
+            View::FileTransfer { .. } => Kind::FileTransfer,
+        }
+    }
+
+    /// The value of a bool.
+    pub fn as_bool(&self) -> Option<bool> {
+        if let View::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    /// The value of an int64.
+    pub fn as_i64(&self) -> Option<i64> {
+        if let View::Int64(value) = self { Some(*value) } else { None }
+    }
+
+    /// The value of a uint64.
+    pub fn as_u64(&self) -> Option<u64> {
+        if let View::Uint64(value) = self { Some(*value) } else { None }
+    }
+
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&'a str> {
+        if let View::String(value) = self { Some(value) } else { None }
+    }
+
+    /// The bytes of a data value.
+    pub fn as_data(&self) -> Option<&'a [u8]> {
+        if let View::Data(value) = self { Some(value) } else { None }
+    }
+
+    /// The value of a uuid.
+    pub fn as_uuid(&self) -> Option<Uuid> {
+        if let View::Uuid(value) = self { Some(*value) } else { None }
+    }
+
+    /// The values of an array.
+    pub fn as_array(&self) -> Option<ArrayView<'a>> {
+        if let View::Array(value) = self { Some(*value) } else { None }
+    }
+
+    /// The entries of a dictionary.
+    pub fn as_dictionary(&self) -> Option<DictionaryView<'a>> {
+        if let View::Dictionary(value) = self { Some(*value) } else { None }
+    }
+
+    /// The value of a key, if this is a dictionary that has it.
+    pub fn get(&self, key: &str) -> Option<View<'a>> {
+        self.as_dictionary()?.get(key)
+    }
+}
+
+/// The values of a checked array, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct ArrayView<'a> {
+    count: u32,
+    items: &'a [u8],
+}
+
+impl<'a> ArrayView<'a> {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The values in order.
+    pub fn iter(&self) -> ArrayIter<'a> {
+        ArrayIter { reader: Reader { bytes: self.items, pos: 0 } }
+    }
+}
+
+impl<'a> IntoIterator for ArrayView<'a> {
+    type Item = View<'a>;
+    type IntoIter = ArrayIter<'a>;
+    fn into_iter(self) -> ArrayIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterator over an [`ArrayView`].
+#[derive(Debug, Clone)]
+pub struct ArrayIter<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Iterator for ArrayIter<'a> {
+    type Item = View<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<View<'a>> {
+        if self.reader.left() == 0 {
+            return None;
+        }
+        self.reader.checked_value().ok()
+    }
+}
+
+/// The entries of a checked dictionary, in order. A key may come more than once; [`DictionaryView::get`] gives its first value.
+#[derive(Debug, Clone, Copy)]
+pub struct DictionaryView<'a> {
+    count: u32,
+    items: &'a [u8],
+}
+
+impl<'a> DictionaryView<'a> {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> DictionaryIter<'a> {
+        DictionaryIter { reader: Reader { bytes: self.items, pos: 0 } }
+    }
+
+    /// The first value of `key`, found by looking at one entry after another.
+    pub fn get(&self, key: &str) -> Option<View<'a>> {
+        self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+}
+
+impl<'a> IntoIterator for DictionaryView<'a> {
+    type Item = (&'a str, View<'a>);
+    type IntoIter = DictionaryIter<'a>;
+    fn into_iter(self) -> DictionaryIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterator over a [`DictionaryView`].
+#[derive(Debug, Clone)]
+pub struct DictionaryIter<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Iterator for DictionaryIter<'a> {
+    type Item = (&'a str, View<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'a str, View<'a>)> {
+        if self.reader.left() == 0 {
+            return None;
+        }
+        let key = self.reader.key().ok()?;
+        let value = self.reader.checked_value().ok()?;
+        Some((key, value))
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The value here in a body that [`check`] has passed: containers are taken whole, by their size.
+    #[inline]
+    fn checked_value(&mut self) -> Result<View<'a>, DecodeError> {
+        let offset = self.pos;
+        Ok(match self.u32()? {
+            code::DICTIONARY => View::Dictionary(self.checked_dictionary()?),
+            code::ARRAY => {
+                let (count, items) = self.checked_container()?;
+                View::Array(ArrayView { count, items })
+            }
+            code::FILE_TRANSFER => {
+                let id = self.u64()?;
+                let _dictionary_word = self.u32()?;
+                View::FileTransfer { id, info: self.checked_dictionary()? }
+            }
+            scalar => self.scalar(scalar, offset)?,
+        })
+    }
+
+    #[inline]
+    fn checked_dictionary(&mut self) -> Result<DictionaryView<'a>, DecodeError> {
+        let (count, items) = self.checked_container()?;
+        Ok(DictionaryView { count, items })
+    }
+
+    #[inline]
+    fn checked_container(&mut self) -> Result<(u32, &'a [u8]), DecodeError> {
+        let size = self.u32()? as usize;
+        let count = self.u32()?;
+        Ok((count, self.take(size.saturating_sub(4))?))
+    }
+}
