@@ -27,9 +27,14 @@
 )]
 
 pub mod limits;
+pub mod message;
 pub mod not_sourced;
 pub mod object;
+pub mod rsd;
+pub mod session;
 
 pub use limits::Limits;
+pub use message::{Body, Flags, Message};
 pub use not_sourced::NotSourced;
+pub use object::json;
 pub use object::{DecodeError, Dictionary, EncodeError, Kind, Object, View};

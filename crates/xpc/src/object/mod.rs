@@ -8,6 +8,7 @@ mod convert;
 mod dictionary;
 mod encode;
 mod error;
+pub mod json;
 mod kind;
 mod reader;
 mod view;

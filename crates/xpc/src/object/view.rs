@@ -66,6 +66,11 @@ impl<'a> View<'a> {
         Reader { bytes: body, pos: OBJECT_OFFSET }.checked_value()
     }
 
+    /// The view of a body that [`View::parse`] accepted before.
+    pub(crate) fn of_checked(body: &'a [u8]) -> View<'a> {
+        Reader { bytes: body, pos: OBJECT_OFFSET }.checked_value().unwrap_or(View::Null)
+    }
+
     /// The value's type.
     pub fn kind(&self) -> Kind {
         match self {

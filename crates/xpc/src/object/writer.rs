@@ -55,7 +55,9 @@ impl Writer<'_> {
     fn count_node(&mut self) -> Written {
         match self.nodes_left.checked_sub(1) {
             Some(left) => self.nodes_left = left,
-            None => return Err(EncodeError::TooManyNodes { limit: self.limits.nodes }),
+            None => {
+                return Err(EncodeError::TooManyNodes { limit: self.limits.nodes });
+            }
         }
         Ok(())
     }
