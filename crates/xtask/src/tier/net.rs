@@ -1,0 +1,39 @@
+//! net: real sockets and links, in namespaces.
+
+use super::Session;
+use crate::artifacts::{self, Place};
+use crate::namespace::Way;
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+pub(super) const ABOUT: [(&str, &str); 3] = [
+    (
+        "proves",
+        "discovery, RSD and the demo over real sockets, links and bridges, as root and as an ordinary user",
+    ),
+    ("needs", "network namespaces: root, or unprivileged user namespaces; it says which switch forbids them"),
+    ("budget", "12 minutes with peers on 2 cores, warm"),
+];
+
+pub(super) fn run(session: &mut Session<'_>) -> Result<()> {
+    run_feature(session, artifacts::NET, &[])
+}
+
+/// Runs the test programs behind `feature`, each where its package says.
+pub(super) fn run_feature(
+    session: &mut Session<'_>,
+    feature: &str,
+    environment: &[(String, String)],
+) -> Result<()> {
+    let built = session.built()?;
+    let tests = built.of(Some(feature));
+    ensure!(!tests.is_empty(), "no package has a test behind the feature {feature}");
+    let way = Way::find(&session.project.work_dir()).context("this tier can't run here")?;
+    for test in tests {
+        let packages = session.project.packages();
+        let package = packages.into_iter().find(|package| *package.name == test.package);
+        let package = package.ok_or_else(|| anyhow!("package {} vanished", test.package))?;
+        let place = artifacts::place_of(package, feature, &test.target).map_err(|reason| anyhow!(reason))?;
+        session.run_tests(test, (place == Place::Inside).then_some(&way), environment)?;
+    }
+    Ok(())
+}
