@@ -26,6 +26,8 @@
     )
 )]
 
+#[cfg(feature = "io")]
+pub mod io;
 pub mod limits;
 pub mod message;
 pub mod not_sourced;

@@ -143,13 +143,13 @@ pub struct Message {
     pub body: Option<Body>,
 }
 
-/// Encodes a message: wrapper and, where there is one, the object.
-pub fn encode(flags: Flags, id: u64, body: Option<&Object>, limits: &Limits) -> Result<Bytes, EncodeError> {
-    let body = body.map(|object| object.encode_limited(limits)).transpose()?.unwrap_or_default();
-    let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let mut out = Vec::with_capacity(WRAPPER_LENGTH.saturating_add(body.len()));
-    out.extend_from_slice(&Wrapper { flags, body_length: length, id }.encode());
-    out.extend_from_slice(&body);
+/// Encodes a message with an object.
+pub fn encode(flags: Flags, id: u64, object: &Object, limits: &Limits) -> Result<Bytes, EncodeError> {
+    let mut out = vec![0; WRAPPER_LENGTH];
+    object.encode_into(&mut out, limits)?;
+    let body_length = u64::try_from(out.len().saturating_sub(WRAPPER_LENGTH)).unwrap_or(u64::MAX);
+    let wrapper = Wrapper { flags, body_length, id }.encode();
+    out.iter_mut().zip(wrapper).for_each(|(slot, byte)| *slot = byte);
     Ok(out.into())
 }
 
@@ -194,9 +194,17 @@ impl Assembler {
         self.release();
         let body = match length {
             0 => None,
-            _ => Some(Body::parse(bytes, limits).map_err(|source| MessageError::Body { id: wrapper.id, source })?),
+            _ => Some(
+                Body::parse(bytes, limits).map_err(|source| MessageError::Body { id: wrapper.id, source })?,
+            ),
         };
         Ok(Some(Message { flags: wrapper.flags, id: wrapper.id, body }))
+    }
+
+    /// What is there, not taken.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Takes what is there as it is, for a stream that turns from messages to raw bytes.
@@ -221,13 +229,17 @@ impl Assembler {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// The wrapper does not begin with its magic.
-    #[error("expected a message wrapper beginning with {WRAPPER_MAGIC:#010x}, found {found:#010x}: the peer is not speaking RemoteXPC, or the stream lost its place")]
+    #[error(
+        "expected a message wrapper beginning with {WRAPPER_MAGIC:#010x}, found {found:#010x}: the peer is not speaking RemoteXPC, or the stream lost its place"
+    )]
     BadMagic {
         /// The word that stood there.
         found: u32,
     },
     /// The wrapper announces more than the limit.
-    #[error("a message of {found} bytes is announced, over the limit of {limit}: raise Limits::message if the peer is trusted")]
+    #[error(
+        "a message of {found} bytes is announced, over the limit of {limit}: raise Limits::message if the peer is trusted"
+    )]
     TooLong {
         /// Bytes announced.
         found: u64,

@@ -30,19 +30,37 @@ pub(super) const MAX_FRAME: usize = 16_384;
 /// A frame, as far as RemoteXPC uses HTTP/2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
-    Data { stream: u32, payload: Bytes, end: bool },
-    Headers { stream: u32, end: bool },
-    Reset { stream: u32, code: u32 },
+    Data {
+        stream: u32,
+        payload: Bytes,
+        end: bool,
+    },
+    Headers {
+        stream: u32,
+        end: bool,
+    },
+    Reset {
+        stream: u32,
+        code: u32,
+    },
     Settings(Settings),
     SettingsAck,
     Ping([u8; 8]),
     Pong([u8; 8]),
-    GoAway { code: u32, debug: Bytes },
-    WindowUpdate { stream: u32, increment: u32 },
+    GoAway {
+        code: u32,
+        debug: Bytes,
+    },
+    WindowUpdate {
+        stream: u32,
+        increment: u32,
+    },
     /// Priorities mean nothing here.
     Priority,
     /// Nobody pushes in RemoteXPC.
-    PushPromise { stream: u32 },
+    PushPromise {
+        stream: u32,
+    },
 }
 
 /// The settings that matter here.
@@ -75,7 +93,10 @@ impl FrameCodec {
         let expected = PREFACE.iter().skip(PREFACE.len().saturating_sub(self.preface_left));
         for (expected, found) in expected.zip(bytes) {
             if expected != found {
-                return Err(FrameError::BadPreface { found: *found, offset: PREFACE.len().saturating_sub(self.preface_left) });
+                return Err(FrameError::BadPreface {
+                    found: *found,
+                    offset: PREFACE.len().saturating_sub(self.preface_left),
+                });
             }
         }
         let preface = self.preface_left.min(bytes.len());
@@ -107,7 +128,11 @@ impl FrameCodec {
             _ => false,
         };
         // The pipe takes all it is given, so that anything else is a change of the crate's behaviour.
-        if done { Ok(()) } else { Err(FrameError::Unsendable("the frame codec did not take a frame".to_owned())) }
+        if done {
+            Ok(())
+        } else {
+            Err(FrameError::Unsendable("the frame codec did not take a frame".to_owned()))
+        }
     }
 
     /// Takes what is to be written to the peer.
@@ -130,7 +155,9 @@ fn read(frame: H2Frame) -> Frame {
         H2Frame::Headers(headers) => {
             Frame::Headers { stream: headers.stream_id().into(), end: headers.is_end_stream() }
         }
-        H2Frame::Reset(reset) => Frame::Reset { stream: reset.stream_id().into(), code: reset.reason().into() },
+        H2Frame::Reset(reset) => {
+            Frame::Reset { stream: reset.stream_id().into(), code: reset.reason().into() }
+        }
         H2Frame::Settings(settings) if settings.is_ack() => Frame::SettingsAck,
         H2Frame::Settings(settings) => Frame::Settings(Settings {
             max_concurrent_streams: settings.max_concurrent_streams(),
@@ -187,12 +214,16 @@ fn write(frame: Frame) -> Option<H2Frame<Payload>> {
 
 fn refused(error: &H2Error) -> FrameError {
     match error {
-        H2Error::Reset(stream, reason, _) => {
-            FrameError::Refused { code: (*reason).into(), stream: Some((*stream).into()), detail: reason.description().to_owned() }
-        }
-        H2Error::GoAway(_, reason, _) => {
-            FrameError::Refused { code: (*reason).into(), stream: None, detail: reason.description().to_owned() }
-        }
+        H2Error::Reset(stream, reason, _) => FrameError::Refused {
+            code: (*reason).into(),
+            stream: Some((*stream).into()),
+            detail: reason.description().to_owned(),
+        },
+        H2Error::GoAway(_, reason, _) => FrameError::Refused {
+            code: (*reason).into(),
+            stream: None,
+            detail: reason.description().to_owned(),
+        },
         H2Error::Io(kind, detail) => FrameError::Refused {
             code: Reason::FRAME_SIZE_ERROR.into(),
             stream: None,
@@ -209,7 +240,11 @@ struct Pipe {
 }
 
 impl AsyncRead for Pipe {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.inbound.is_empty() {
             // Reading nothing would say "closed".
             self.inbound = VecDeque::new();

@@ -17,7 +17,9 @@ pub(super) mod code {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// A client that does not begin with the HTTP/2 preface.
-    #[error("expected the HTTP/2 preface, found byte {found:#04x} at offset {offset}: the peer speaks another protocol")]
+    #[error(
+        "expected the HTTP/2 preface, found byte {found:#04x} at offset {offset}: the peer speaks another protocol"
+    )]
     BadPreface {
         /// The byte that stood there.
         found: u8,
@@ -65,7 +67,9 @@ pub enum SessionError {
         found: &'static str,
     },
     /// DATA beyond the window that was granted.
-    #[error("{sent} bytes of DATA came on stream {stream}, {window} were allowed: the peer ignores flow control")]
+    #[error(
+        "{sent} bytes of DATA came on stream {stream}, {window} were allowed: the peer ignores flow control"
+    )]
     FlowControl {
         /// The stream.
         stream: u32,

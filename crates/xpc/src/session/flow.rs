@@ -40,11 +40,12 @@ impl SendWindow {
 pub(super) struct ReceiveWindow {
     size: u32,
     left: u32,
+    owed: u32,
 }
 
 impl ReceiveWindow {
     pub(super) fn new(size: u32) -> Self {
-        Self { size, left: size }
+        Self { size, left: size, owed: 0 }
     }
 
     /// Counts DATA that came.
@@ -62,14 +63,15 @@ impl ReceiveWindow {
         }
     }
 
-    /// What to give back, once half of the window is used.
-    pub(super) fn replenish(&mut self) -> Option<u32> {
+    /// Counts DATA that is dealt with, and answers what to give back once that is half of the window.
+    pub(super) fn consume(&mut self, bytes: usize) -> Option<u32> {
         let used = self.size.saturating_sub(self.left);
-        if used < self.size.div_ceil(2) {
+        self.owed = self.owed.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX)).min(used);
+        if self.owed < self.size.div_ceil(2) {
             return None;
         }
-        self.left = self.size;
-        Some(used)
+        self.left = self.left.saturating_add(self.owed);
+        Some(std::mem::take(&mut self.owed))
     }
 }
 
@@ -102,12 +104,19 @@ mod tests {
     }
 
     #[test]
-    fn receive_window_is_replenished_at_half() {
+    fn half_of_the_window_is_given_back_at_once() {
         let mut window = ReceiveWindow::new(10);
-        window.take(4, 1).unwrap();
-        assert_eq!(window.replenish(), None);
-        window.take(1, 1).unwrap();
-        assert_eq!(window.replenish(), Some(5));
-        window.take(10, 1).unwrap();
+        window.take(9, 1).unwrap();
+        assert_eq!(window.consume(4), None);
+        assert_eq!(window.consume(1), Some(5));
+        window.take(6, 1).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_given_back_that_did_not_come() {
+        let mut window = ReceiveWindow::new(10);
+        window.take(5, 1).unwrap();
+        assert_eq!(window.consume(usize::MAX), Some(5));
+        assert_eq!(window.consume(usize::MAX), None);
     }
 }

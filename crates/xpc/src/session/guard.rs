@@ -46,10 +46,14 @@ impl Guard {
     pub(super) fn new(limits: &Limits) -> Self {
         let second = Duration::from_secs(1);
         Self {
-            resets: Rate::new("RST_STREAM frames", limits.resets, limits.resets_per),
-            control: Rate::new("SETTINGS, PING, HEADERS or PRIORITY frames", limits.control_frames_per_second, second),
-            empty_data: Rate::new("empty DATA frames", limits.empty_data_per_second, second),
-            stray: Rate::new("DATA frames on closed streams", limits.empty_data_per_second, second),
+            resets: Rate::new("RST_STREAM frames", limits.resets, limits.resets_window),
+            control: Rate::new(
+                "SETTINGS, PING, HEADERS or PRIORITY frames",
+                limits.control_frames_per_second,
+                second,
+            ),
+            empty_data: Rate::new("empty DATA frames", limits.empty_data_frames_per_second, second),
+            stray: Rate::new("DATA frames on closed streams", limits.empty_data_frames_per_second, second),
         }
     }
 

@@ -24,7 +24,12 @@ impl MessageIds {
         Self { next, ours: BTreeSet::new(), theirs: BTreeSet::new(), limit }
     }
 
-    /// The id of our next message; one that wants a reply is remembered.
+    /// The id of our next message.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the id of our next message; one that wants a reply is remembered.
     pub(super) fn allot(&mut self, wants_reply: bool) -> Result<u64, SessionError> {
         if wants_reply && self.ours.len() >= self.limit {
             return Err(SessionError::TooManyRequests { limit: self.limit });
