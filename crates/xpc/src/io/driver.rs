@@ -12,7 +12,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Answer, Error, Event, FileReceiver, FileSender, file::Piece};
+use super::{
+    Answer, Error, Event, FileReceiver, FileSender,
+    file::{Consumed, Piece},
+};
 use crate::{
     message::Body,
     object::Object,
@@ -50,7 +53,7 @@ pub(super) struct Driver {
     backlog: VecDeque<Event>,
     requests: HashMap<u64, Answer<Body>>,
     files: HashMap<u32, mpsc::UnboundedSender<Piece>>,
-    consumed: (mpsc::UnboundedSender<(u32, usize)>, mpsc::UnboundedReceiver<(u32, usize)>),
+    consumed: (mpsc::UnboundedSender<Consumed>, mpsc::UnboundedReceiver<Consumed>),
     output: Bytes,
     handles_gone: bool,
     finished: bool,
@@ -206,10 +209,10 @@ impl Driver {
 
     fn deliver_backlog(&mut self) {
         while let Some(event) = self.backlog.pop_front() {
-            match self.events.try_send(Ok(event)) {
-                Err(mpsc::error::TrySendError::Full(Ok(event))) => return self.backlog.push_front(event),
-                // Without a reader, events are discarded.
-                Ok(()) | Err(_) => {}
+            // Without a reader, events are discarded.
+            if let Err(mpsc::error::TrySendError::Full(Ok(event))) = self.events.try_send(Ok(event)) {
+                self.backlog.push_front(event);
+                return;
             }
         }
     }

@@ -33,6 +33,9 @@ impl FileSender {
     }
 }
 
+/// A stream, and how many of its bytes were read.
+pub(super) type Consumed = (u32, usize);
+
 /// What the driver hands to a [`FileReceiver`].
 #[derive(Debug)]
 pub(super) enum Piece {
@@ -46,7 +49,7 @@ pub(super) enum Piece {
 pub struct FileReceiver {
     stream: u32,
     pieces: mpsc::UnboundedReceiver<Piece>,
-    consumed: mpsc::UnboundedSender<(u32, usize)>,
+    consumed: mpsc::UnboundedSender<Consumed>,
     ended: bool,
 }
 
@@ -54,7 +57,7 @@ impl FileReceiver {
     pub(super) fn new(
         stream: u32,
         pieces: mpsc::UnboundedReceiver<Piece>,
-        consumed: mpsc::UnboundedSender<(u32, usize)>,
+        consumed: mpsc::UnboundedSender<Consumed>,
     ) -> Self {
         Self { stream, pieces, consumed, ended: false }
     }

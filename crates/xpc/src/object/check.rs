@@ -73,7 +73,7 @@ impl Checker<'_> {
             };
             frame.remaining = remaining;
             if frame.keyed {
-                self.reader.key()?;
+                self.reader.key()?.check()?;
             }
             self.value()?;
         }
@@ -91,6 +91,7 @@ impl Checker<'_> {
             code::DICTIONARY => self.open(true),
             code::ARRAY => self.open(false),
             code::FILE_TRANSFER => self.file_transfer(),
+            code::STRING => self.reader.string()?.check(),
             scalar => self.reader.scalar(scalar, offset).map(drop),
         }
     }

@@ -11,6 +11,7 @@ mod error;
 pub mod json;
 mod kind;
 mod reader;
+mod text;
 mod view;
 pub(crate) mod writer;
 

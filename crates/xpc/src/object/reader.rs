@@ -1,11 +1,10 @@
 //! A cursor over a body: every read is checked against the innermost container's end.
 
-use std::ffi::CStr;
-
 use uuid::Uuid;
 
 use super::error::DecodeError;
 use super::kind::{code, gap};
+use super::text::{find_nul, plain_prefix};
 use super::view::View;
 
 /// Bytes needed to bring `length` to the next multiple of 4. Source: protocol.md §3.3.
@@ -18,6 +17,33 @@ pub(super) const fn padding(length: usize) -> usize {
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) pos: usize,
+}
+
+/// A text without NUL that may not be UTF-8 yet.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    bytes: &'a [u8],
+    /// At least this many of the first bytes are ASCII; may be more than there are.
+    plain: usize,
+    offset: usize,
+}
+
+impl<'a> Text<'a> {
+    /// Whether it is UTF-8.
+    #[inline]
+    pub(super) fn check(self) -> Result<(), DecodeError> {
+        if self.plain < self.bytes.len() { self.as_str().map(drop) } else { Ok(()) }
+    }
+
+    #[inline]
+    pub(super) fn as_str(self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes)
+            .map_err(|e| DecodeError::InvalidUtf8 { offset: self.offset, found: e.valid_up_to() })
+    }
+
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -63,32 +89,43 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A dictionary's key: text, NUL, padding.
+    /// A dictionary's key: text, NUL, padding. Whether the text is UTF-8 is for the caller to see to.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<&'a str, DecodeError> {
-        let start = self.pos;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let Ok(text) = CStr::from_bytes_until_nul(rest) else {
-            return Err(DecodeError::MissingNul { offset: start, found: rest.len() });
+    pub(super) fn key(&mut self) -> Result<Text<'a>, DecodeError> {
+        let offset = self.pos;
+        let rest = self.bytes.get(offset..).unwrap_or_default();
+        let plain = plain_prefix(rest);
+        let length = match rest.get(plain) {
+            Some(0) => Some(plain),
+            _ => find_nul(rest),
         };
-        let length = text.count_bytes().saturating_add(1);
-        self.pos = start.saturating_add(length);
-        self.take(padding(length))?;
-        utf8(text.to_bytes(), start)
+        let Some(length) = length else {
+            return Err(DecodeError::MissingNul { offset, found: rest.len() });
+        };
+        let with_nul = length.saturating_add(1);
+        self.take(with_nul.saturating_add(padding(with_nul)))?;
+        Ok(Text { bytes: rest.get(..length).unwrap_or_default(), plain, offset })
     }
 
-    /// A string's content: length with its NUL, text, NUL, padding.
+    /// A string's content: length with its NUL, text, NUL, padding. UTF-8 as for [`Reader::key`].
     #[inline]
-    fn string(&mut self) -> Result<&'a str, DecodeError> {
-        let length = self.u32()? as usize;
-        let start = self.pos;
-        let bytes = self.take(length)?;
-        let text = match CStr::from_bytes_until_nul(bytes) {
-            Ok(text) if text.count_bytes().saturating_add(1) == length => text.to_bytes(),
-            other => return Err(bad_nul(bytes, start, other.ok())),
+    pub(super) fn string(&mut self) -> Result<Text<'a>, DecodeError> {
+        let with_nul = self.u32()? as usize;
+        let offset = self.pos;
+        let rest = self.bytes.get(offset..).unwrap_or_default();
+        let bytes = self.take(with_nul)?;
+        self.take(padding(with_nul))?;
+        // Looking past the string is quicker than stopping at its end, and a NUL is right there.
+        let plain = plain_prefix(rest);
+        let Some((0, text)) = bytes.split_last() else {
+            return Err(DecodeError::MissingNul { offset, found: with_nul });
         };
-        self.take(padding(length))?;
-        utf8(text, start)
+        if plain < text.len()
+            && let Some(found) = find_nul(text)
+        {
+            return Err(DecodeError::InteriorNul { offset, found });
+        }
+        Ok(Text { bytes: text, plain, offset })
     }
 
     #[inline]
@@ -114,7 +151,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn scalar(&mut self, type_word: u32, offset: usize) -> Result<View<'a>, DecodeError> {
         Ok(match type_word {
-            code::STRING => View::String(self.string()?),
+            code::STRING => View::String(self.string()?.as_str()?),
             code::BOOL => View::Bool(self.bool()?),
             code::UINT64 => View::Uint64(self.u64()?),
             code::NULL => View::Null,
@@ -127,19 +164,6 @@ impl<'a> Reader<'a> {
             code::SHMEM => View::Shmem { length: self.u32()?, token: self.u32()? },
             found => return Err(unknown(found, offset)),
         })
-    }
-}
-
-#[inline]
-fn utf8(bytes: &[u8], offset: usize) -> Result<&str, DecodeError> {
-    std::str::from_utf8(bytes).map_err(|e| DecodeError::InvalidUtf8 { offset, found: e.valid_up_to() })
-}
-
-#[cold]
-fn bad_nul(bytes: &[u8], offset: usize, text: Option<&CStr>) -> DecodeError {
-    match (bytes.last(), text) {
-        (Some(0), Some(text)) => DecodeError::InteriorNul { offset, found: text.count_bytes() },
-        _ => DecodeError::MissingNul { offset, found: bytes.len() },
     }
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::check::{OBJECT_OFFSET, check};
 use super::error::DecodeError;
 use super::kind::{Kind, code};
-use super::reader::Reader;
+use super::reader::{Reader, Text};
 use crate::Limits;
 
 /// One XPC value that borrows from the bytes it was decoded from; copying it is cheap.
@@ -238,7 +238,7 @@ impl<'a> Iterator for DictionaryIter<'a> {
         if self.reader.left() == 0 {
             return None;
         }
-        let key = self.reader.key().ok()?;
+        let key = self.reader.key().and_then(Text::as_str).ok()?;
         let value = self.reader.checked_value().ok()?;
         Some((key, value))
     }

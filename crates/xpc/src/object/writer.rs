@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::error::EncodeError;
 use super::kind::{BODY_MAGIC, BODY_VERSION, code};
 use super::reader::padding;
+use super::text::find_nul;
 use crate::limits::{Limits, MAX_DEPTH};
 
 /// Appends one body to a buffer. Values go through [`Values`]; the only way to write a key is with its value.
@@ -84,7 +85,7 @@ impl Writer<'_> {
 
     #[inline]
     fn text(&mut self, text: &str) -> Written {
-        if let Some(found) = text.bytes().position(|byte| byte == 0) {
+        if let Some(found) = find_nul(text.as_bytes()) {
             return Err(EncodeError::InteriorNul { text: text.chars().take(64).collect(), found });
         }
         let length = text.len().saturating_add(1);

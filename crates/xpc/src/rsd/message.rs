@@ -62,6 +62,14 @@ impl Message {
         Self::from_source(object)
     }
 
+    /// Reads a checked body as an RSD message, without an [`Object`] between.
+    ///
+    /// # Errors
+    /// What is missing or of another type in a message of a known type.
+    pub fn from_view(view: View<'_>) -> Result<Self, RsdError> {
+        Self::from_source(view)
+    }
+
     fn from_source<'a, S: Source<'a>>(root: S) -> Result<Self, RsdError> {
         let Some(message_type) = first(root, key::MESSAGE_TYPE) else {
             return Ok(match first(root, key::RESULT).and_then(Source::text) {

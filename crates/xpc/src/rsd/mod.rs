@@ -5,6 +5,8 @@
 mod catalogue;
 mod error;
 mod handshake;
+#[cfg(feature = "io")]
+pub mod io;
 mod message;
 mod parse;
 mod service;

@@ -193,14 +193,11 @@ fn preamble(
     left: Option<u64>,
 ) -> Result<Option<Option<u64>>, SessionError> {
     let buffered = stream.assembler.buffered();
-    let wrapped = WRAPPER_MAGIC.to_le_bytes().iter().zip(buffered).all(|(magic, byte)| magic == byte);
-    let whole = left.is_some_and(|left| u64::try_from(buffered.len()).is_ok_and(|length| length >= left));
-    if wrapped
-        && buffered.len() < WRAPPER_LENGTH
-        && !stream.ended_by_peer
-        && !(whole && !buffered.is_empty())
-        && left != Some(0)
-    {
+    let magic = WRAPPER_MAGIC.to_le_bytes();
+    let may_be_wrapper = buffered.len() < WRAPPER_LENGTH && magic.iter().zip(buffered).all(|(a, b)| a == b);
+    let have = u64::try_from(buffered.len()).unwrap_or(u64::MAX);
+    let more_may_come = !stream.ended_by_peer && left.is_none_or(|left| have < left);
+    if may_be_wrapper && more_may_come {
         return Ok(None);
     }
     let request =
