@@ -1,0 +1,138 @@
+//! The vectors of the reference, and both halves against each other.
+
+use super::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+struct Vector {
+    case: String,
+    a: [u8; 64],
+    salt: [u8; SALT_LEN],
+    b: [u8; ELEMENT_LEN],
+    key: [u8; 64],
+    stripped: [u8; 64],
+    padded: [u8; 64],
+}
+
+fn bytes<const N: usize>(hex: &str) -> [u8; N] {
+    assert_eq!(hex.len(), N * 2);
+    std::array::from_fn(|i| u8::from_str_radix(&hex[i * 2..i * 2 + 2], 16).unwrap())
+}
+
+/// The rows whose M1 hashes a one-byte g, which is what working clients do.
+fn vectors() -> Vec<Vector> {
+    include_str!("../../tests/fixtures/srp6a_vectors.txt")
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|row| row[1] == "False")
+        .map(|row| Vector {
+            case: row[0].to_owned(),
+            a: bytes(row[2]),
+            salt: bytes(row[3]),
+            b: bytes(row[4]),
+            key: bytes(row[6]),
+            stripped: bytes(row[7]),
+            padded: bytes(row[8]),
+        })
+        .collect()
+}
+
+#[test]
+fn the_client_matches_every_reference_vector_in_both_forms() {
+    let vectors = vectors();
+    assert_eq!(vectors.len(), 4);
+    for v in vectors {
+        let client = Client::new(v.salt, &v.b).unwrap();
+        let (stripped, plain) = client.answer_with(&v.a, "000000", OperandForm::Stripped);
+        assert_eq!(stripped.key.expose(), &v.key, "{}", v.case);
+        assert_eq!(stripped.proof, v.stripped, "{}", v.case);
+        let (padded, _) = client.answer_with(&v.a, "000000", OperandForm::Padded);
+        assert_eq!(padded.proof, v.padded, "{}", v.case);
+        assert_eq!(plain, !matches!(v.case.as_str(), "A0" | "S0"), "{}", v.case);
+        assert_eq!(client.is_ambiguous(), v.case == "B0", "{}", v.case);
+        assert_eq!(stripped.form.is_some(), v.case != "None", "{}", v.case);
+    }
+}
+
+#[test]
+fn both_halves_agree_and_a_wrong_pin_does_not() {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let server = Server::new("271828", &mut rng).unwrap();
+    let client = Client::new(*server.salt(), server.public_key()).unwrap();
+    let answer = client.answer("271828", OperandForm::Stripped, &mut rng).unwrap();
+    assert_eq!(answer.form, None);
+    let session = server.check(&answer.public_key, &answer.proof).unwrap();
+    assert_eq!(answer.confirm(&session.proof).unwrap().expose(), session.key.expose());
+
+    let wrong = client.answer("271829", OperandForm::Stripped, &mut rng).unwrap();
+    assert_eq!(server.check(&wrong.public_key, &wrong.proof).unwrap_err(), SrpError::WrongProof);
+    assert_eq!(wrong.confirm(&session.proof).unwrap_err(), SrpError::WrongProof);
+}
+
+/// The answers of the private value that a seed gives, in both forms.
+fn answers(server: &Server, seed: u64) -> (ClientPair, bool) {
+    let client = Client::new(*server.salt(), server.public_key()).unwrap();
+    let mut a = [0; 64];
+    rand_core::Rng::fill_bytes(&mut ChaCha20Rng::seed_from_u64(seed), &mut a);
+    let (stripped, plain) = client.answer_with(&a, "000000", OperandForm::Stripped);
+    let padded = client.answer_with(&a, "000000", OperandForm::Padded).0;
+    (ClientPair { stripped, padded }, plain)
+}
+
+struct ClientPair {
+    stripped: ClientAnswer,
+    padded: ClientAnswer,
+}
+
+#[test]
+fn the_server_accepts_both_forms_when_they_differ() {
+    let server = Server::with_parts([0x81; SALT_LEN], &[3; 64], "000000");
+    // Found by search: with the first A starts with a zero byte, with the second the shared secret.
+    for (seed, zero_a) in [(183, true), (46, false)] {
+        let (pair, plain) = answers(&server, seed);
+        assert!(!plain);
+        assert_eq!(pair.stripped.public_key[0] == 0, zero_a);
+        assert_ne!(pair.stripped.proof, pair.padded.proof);
+        for (answer, form) in [(pair.stripped, OperandForm::Stripped), (pair.padded, OperandForm::Padded)] {
+            let zeros = answer.public_key.iter().take_while(|byte| **byte == 0).count();
+            let session = server.check(&answer.public_key[zeros..], &answer.proof).unwrap();
+            assert_eq!(session.form, Some(form));
+            assert_eq!(answer.confirm(&session.proof).unwrap().expose(), session.key.expose());
+        }
+    }
+}
+
+#[test]
+fn zero_public_keys_are_refused_on_both_sides() {
+    let zero = [0u8; ELEMENT_LEN];
+    assert_eq!(Client::new([1; SALT_LEN], &zero).unwrap_err(), SrpError::ZeroPublicKey);
+    assert_eq!(Client::new([1; SALT_LEN], &group::modulus_bytes()).unwrap_err(), SrpError::ZeroPublicKey);
+    let server = Server::new("000000", &mut ChaCha20Rng::seed_from_u64(2)).unwrap();
+    assert_eq!(server.check(&zero, &[0; 64]).unwrap_err(), SrpError::ZeroPublicKey);
+    assert_eq!(server.check(&group::modulus_bytes(), &[0; 64]).unwrap_err(), SrpError::ZeroPublicKey);
+    assert_eq!(server.check(&[1; 385], &[0; 64]).unwrap_err(), SrpError::PublicKeyLength { got: 385 });
+    assert_eq!(server.check(&[], &[0; 64]).unwrap_err(), SrpError::PublicKeyLength { got: 0 });
+}
+
+#[test]
+fn public_values_are_drawn_without_a_leading_zero_byte() {
+    for seed in 0..40 {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let server = Server::new("000000", &mut rng).unwrap();
+        assert_ne!(server.public_key()[0], 0);
+        assert!(server.salt()[0] >= 0x80);
+    }
+}
+
+#[test]
+fn debug_texts_are_redacted() {
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let server = Server::new("000000", &mut rng).unwrap();
+    let client = Client::new(*server.salt(), server.public_key()).unwrap();
+    let answer = client.answer("000000", OperandForm::Stripped, &mut rng).unwrap();
+    let text = format!("{server:?} {client:?} {answer:?} {:?}", answer.key);
+    assert_eq!(
+        text,
+        "srp::Server(redacted) srp::Client(redacted) srp::ClientAnswer { form: None, .. } SessionKey(redacted)"
+    );
+}
