@@ -1,0 +1,90 @@
+//! Faults that a phone can be asked to show, by name.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+mod editor;
+mod stream;
+
+pub use stream::{FaultStream, Lease, Transport};
+
+/// One way to misbehave.
+///
+/// `silent` and `slow` hold for every connection, the others for RSD connections only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// `silent`: connections are accepted and nothing is ever said.
+    Silent,
+    /// `reset-after-settings`: TCP RST as soon as the client's first frame, its SETTINGS, has arrived whole.
+    ResetAfterSettings,
+    /// `slow:MS`: this long before every write.
+    Slow(Duration),
+    /// `garbage-handshake`: the Handshake's DATA frames hold bytes that are no XPC message.
+    GarbageHandshake,
+    /// `oversize-frame`: the Handshake's first DATA frame claims more than any peer of ours allows.
+    OversizeFrame,
+    /// `zero-uuid`: the Handshake's UUID is 16 zero bytes.
+    ZeroUuid,
+}
+
+impl Fault {
+    /// Whether this fault applies to every connection instead of to RSD connections only.
+    #[must_use]
+    pub fn on_every_connection(self) -> bool {
+        matches!(self, Fault::Silent | Fault::Slow(_))
+    }
+}
+
+/// A text that names no fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected one of silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid; \
+     found {0:?}"
+)]
+pub struct FaultError(String);
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "silent" => Ok(Fault::Silent),
+            "reset-after-settings" => Ok(Fault::ResetAfterSettings),
+            "garbage-handshake" => Ok(Fault::GarbageHandshake),
+            "oversize-frame" => Ok(Fault::OversizeFrame),
+            "zero-uuid" => Ok(Fault::ZeroUuid),
+            _ => text
+                .strip_prefix("slow:")
+                .and_then(|number| number.parse::<u32>().ok())
+                .map(|number| Fault::Slow(Duration::from_millis(number.into())))
+                .ok_or_else(|| FaultError(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_read() {
+        for (text, fault) in [
+            ("silent", Fault::Silent),
+            ("reset-after-settings", Fault::ResetAfterSettings),
+            ("slow:250", Fault::Slow(Duration::from_millis(250))),
+            ("garbage-handshake", Fault::GarbageHandshake),
+            ("oversize-frame", Fault::OversizeFrame),
+            ("zero-uuid", Fault::ZeroUuid),
+        ] {
+            assert_eq!(text.parse(), Ok(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_list() {
+        for text in ["", "slow", "slow:", "slow:-1", "slow:99999999999", "Silent"] {
+            let error = text.parse::<Fault>().unwrap_err().to_string();
+            assert!(error.contains("reset-after-settings"), "{error}");
+        }
+    }
+}

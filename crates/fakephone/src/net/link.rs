@@ -1,0 +1,178 @@
+//! The link-local address of one interface, as the kernel tells it (rtnetlink).
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::{Handle, MulticastGroup};
+use tokio::task::JoinHandle;
+
+/// Where a phone can be reached: a link-local address and the index that gives it its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkAddress {
+    /// The interface's index.
+    pub index: u32,
+    /// The usable (not tentative) link-local address.
+    pub address: Ipv6Addr,
+}
+
+impl LinkAddress {
+    /// The socket address of a port at this address.
+    #[must_use]
+    pub fn socket(self, port: u16) -> SocketAddr {
+        SocketAddr::V6(SocketAddrV6::new(self.address, port, 0, self.index))
+    }
+}
+
+/// Why the kernel can't be asked about the link.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No netlink socket.
+    #[error("a netlink socket for address changes can't be opened: {0}")]
+    Socket(#[from] io::Error),
+    /// The kernel refused a question.
+    #[error("the kernel did not tell about interface {interface}: {source}")]
+    Request {
+        /// The interface asked about.
+        interface: String,
+        /// What netlink said.
+        source: Box<rtnetlink::Error>,
+    },
+    /// The netlink socket ended.
+    #[error("the netlink socket closed; address changes are no longer seen")]
+    Closed,
+}
+
+/// Follows the link-local address of an interface by name, through re-enumeration.
+pub struct LinkWatch {
+    interface: String,
+    handle: Handle,
+    messages: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    current: Option<LinkAddress>,
+    /// Whether something was heard since the kernel was last asked.
+    stale: bool,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for LinkWatch {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl LinkWatch {
+    /// Subscribes to changes, then asks for the state, so that none is missed in between.
+    ///
+    /// The interface need not exist yet. The socket belongs to the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn new(interface: &str) -> Result<LinkWatch, LinkError> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv6Ifaddr];
+        let (connection, handle, messages) = rtnetlink::new_multicast_connection(&groups)?;
+        let connection = tokio::spawn(connection);
+        let interface = interface.to_owned();
+        let messages = messages.map(|(message, _)| message).boxed();
+        let mut watch = LinkWatch { interface, handle, messages, current: None, stale: false, connection };
+        watch.current = watch.ask().await?;
+        Ok(watch)
+    }
+
+    /// The address now, if there is a usable one.
+    #[must_use]
+    pub fn current(&self) -> Option<LinkAddress> {
+        self.current
+    }
+
+    /// Waits for the next change and returns the state after it; cancelling loses nothing.
+    ///
+    /// An address that goes and comes back is two changes, even when both have happened already.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn changed(&mut self) -> Result<Option<LinkAddress>, LinkError> {
+        loop {
+            if self.stale {
+                let now = self.ask().await?;
+                // From one address to another: the old one goes first.
+                let replaced = self.current.is_some() && now.is_some() && now != self.current;
+                self.stale = replaced;
+                if now != self.current {
+                    self.current = if replaced { None } else { now };
+                    return Ok(self.current);
+                }
+            }
+            let message = self.messages.next().await.ok_or(LinkError::Closed)?;
+            self.stale = true;
+            if self.current.is_some_and(|current| takes_away(&message, current)) {
+                self.current = None;
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Result<Option<LinkAddress>, LinkError> {
+        let Some(index) = self.running_index().await? else { return Ok(None) };
+        let request = self.handle.address().get().set_link_index_filter(index).execute();
+        let addresses: Vec<AddressMessage> =
+            request.try_collect().await.map_err(|error| self.request(error))?;
+        let address = addresses.iter().find_map(usable_link_local);
+        Ok(address.map(|address| LinkAddress { index, address }))
+    }
+
+    /// The index of the interface while it is up.
+    async fn running_index(&mut self) -> Result<Option<u32>, LinkError> {
+        let links: Vec<LinkMessage> =
+            self.handle.link().get().execute().try_collect().await.map_err(|error| self.request(error))?;
+        let named = |link: &&LinkMessage| {
+            link.attributes
+                .iter()
+                .any(|attribute| matches!(attribute, LinkAttribute::IfName(name) if *name == self.interface))
+        };
+        Ok(links
+            .iter()
+            .find(named)
+            .filter(|link| link.header.flags.contains(LinkFlags::Up))
+            .map(|link| link.header.index))
+    }
+
+    fn request(&self, source: rtnetlink::Error) -> LinkError {
+        LinkError::Request { interface: self.interface.clone(), source: Box::new(source) }
+    }
+}
+
+fn address_of(message: &AddressMessage) -> Option<Ipv6Addr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(IpAddr::V6(address)) => Some(*address),
+        _ => None,
+    })
+}
+
+fn usable_link_local(message: &AddressMessage) -> Option<Ipv6Addr> {
+    // An optimistic address is tentative as well, and may be used. Source: RFC 4429 §3.
+    let flags = message.header.flags;
+    let tentative =
+        flags.contains(AddressHeaderFlags::Tentative) && !flags.contains(AddressHeaderFlags::Optimistic);
+    if tentative || flags.contains(AddressHeaderFlags::Dadfailed) {
+        return None;
+    }
+    address_of(message).filter(Ipv6Addr::is_unicast_link_local)
+}
+
+/// Whether this message says that `current` is gone.
+fn takes_away(message: &NetlinkMessage<RouteNetlinkMessage>, current: LinkAddress) -> bool {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(gone)) => {
+            gone.header.index == current.index && address_of(gone) == Some(current.address)
+        }
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(gone)) => {
+            gone.header.index == current.index
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,260 @@
+//! The phone on its link: attaches when there is an address, detaches when there is none.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use iosmux_mdns::Service;
+use iosmux_mdns::io::{AnnounceConfig, Announcer};
+use iosmux_xpc::rsd::Catalogue;
+use serde::Serialize;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::attach::{Attach, ListenError, RSD_PORT};
+use super::link::{LinkAddress, LinkError, LinkWatch};
+use super::shared::{PhoneLimits, Shared};
+use crate::fault::Fault;
+use crate::identity::{Identity, NoUdid, Overrides};
+use crate::version::IosVersion;
+
+/// The instance name of every phone, whatever its own name. Source: protocol.md §2 (auto-rename is disabled).
+const INSTANCE: &str = "ncm";
+/// Source: protocol.md §2.
+const SERVICE_TYPE: &str = "_remoted._tcp";
+
+/// What a phone is and where.
+#[derive(Debug, Clone)]
+pub struct PhoneConfig {
+    /// The netdev it is given; it need not exist yet.
+    pub interface: String,
+    /// Its identity, and its services unless `untrusted_catalogue` is given.
+    pub catalogue: Catalogue,
+    /// The services that the link offers instead.
+    pub untrusted_catalogue: Option<Catalogue>,
+    /// Rewrites the iOS version.
+    pub ios: Option<IosVersion>,
+    /// Rewrites the UDID.
+    pub udid: Option<String>,
+    /// Rewrites the UUID of the Handshake.
+    pub uuid: Option<Uuid>,
+    /// How it misbehaves.
+    pub faults: Vec<Fault>,
+    /// What peers may ask of it.
+    pub limits: PhoneLimits,
+}
+
+impl PhoneConfig {
+    /// The phone of the catalogue, without faults.
+    pub fn new(interface: impl Into<String>, catalogue: Catalogue) -> PhoneConfig {
+        PhoneConfig {
+            interface: interface.into(),
+            catalogue,
+            untrusted_catalogue: None,
+            ios: None,
+            udid: None,
+            uuid: None,
+            faults: Vec::new(),
+            limits: PhoneLimits::default(),
+        }
+    }
+}
+
+/// Why a phone could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody knows which phone it is.
+    #[error(transparent)]
+    Identity(#[from] NoUdid),
+    /// The kernel can't be asked about the link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A port can't be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// It can't be announced.
+    #[error("the phone can't be announced: {0}")]
+    Announce(#[from] iosmux_mdns::io::Error),
+}
+
+/// Where a phone is attached; printed as one JSON line by `fakephone net`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// `fakephone/ready/1`.
+    pub schema: &'static str,
+    /// The netdev.
+    pub interface: String,
+    /// The link-local address with its interface, `fe80::1%eth0`.
+    pub address: String,
+    /// The fixed RSD port.
+    pub rsd_port: u16,
+    /// The RSD port in the announcement.
+    pub announced_port: u16,
+    /// Its UDID.
+    pub udid: String,
+    /// The UUID in its Handshake.
+    pub uuid: Uuid,
+    /// How many services the link offers.
+    pub services: usize,
+    /// Whether anything but the ports differs from what was captured from one phone.
+    pub derived: bool,
+    /// What differs.
+    pub derived_keys: Vec<&'static str>,
+}
+
+/// A running phone. Dropping it closes everything without a word; [`Phone::shutdown`] says goodbye.
+#[derive(Debug)]
+pub struct Phone {
+    phone: Arc<Shared>,
+    attached: watch::Receiver<Option<Ready>>,
+    stop: oneshot::Sender<()>,
+    task: AbortOnDrop,
+}
+
+/// The phone's task, which ends with the phone.
+#[derive(Debug)]
+struct AbortOnDrop(JoinHandle<Result<(), Error>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Phone {
+    /// Waits for a usable link-local address, listens and announces. Must be called within a tokio runtime; sockets belong to
+    /// the calling thread's network namespace, so give every namespace a thread with a `current_thread` runtime.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start(config: PhoneConfig) -> Result<Phone, Error> {
+        let overrides = Overrides { ios: config.ios, udid: config.udid, uuid: config.uuid };
+        let identity = Identity::new(&config.catalogue, config.untrusted_catalogue.as_ref(), &overrides)?;
+        let phone = Arc::new(Shared::new(identity, config.faults, config.limits));
+        let watch = LinkWatch::new(&config.interface).await?;
+        let (told, mut attached) = watch::channel(None);
+        let (stop, stopped) = oneshot::channel();
+        let mut running = Running { phone: Arc::clone(&phone), interface: config.interface, watch, told };
+        let mut task = AbortOnDrop(tokio::spawn(async move { running.run(stopped).await }));
+        tokio::select! {
+            ended = &mut task.0 => ended_early(ended)?,
+            // The task holds the sender: if it is gone the other arm tells why.
+            _ = attached.wait_for(Option::is_some) => {}
+        }
+        Ok(Phone { phone, attached, stop, task })
+    }
+
+    /// Where it is attached now; `None` between two attaches.
+    #[must_use]
+    pub fn ready(&self) -> Option<Ready> {
+        self.attached.borrow().clone()
+    }
+
+    /// Follows its attaches.
+    #[must_use]
+    pub fn attaches(&self) -> watch::Receiver<Option<Ready>> {
+        self.attached.clone()
+    }
+
+    /// How often it met what no source tells, by the gap's name.
+    #[must_use]
+    pub fn not_sourced(&self) -> BTreeMap<&'static str, u64> {
+        self.phone.gaps.counts()
+    }
+
+    /// Runs until `shutdown` is ready, then says goodbye.
+    ///
+    /// # Errors
+    /// What ended it earlier.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::select! {
+            ended = &mut self.task.0 => ended_early(ended),
+            () = shutdown => self.shutdown().await,
+        }
+    }
+
+    /// Says goodbye and closes everything.
+    ///
+    /// # Errors
+    /// What ended it earlier.
+    pub async fn shutdown(mut self) -> Result<(), Error> {
+        // A task that has ended already tells why below.
+        let _ = self.stop.send(());
+        ended_early((&mut self.task.0).await)
+    }
+}
+
+fn ended_early(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> Result<(), Error> {
+    match ended {
+        Ok(result) => result,
+        // A bug of this crate, not of its peers: let it be seen where the phone is awaited.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Ok(()),
+        },
+    }
+}
+
+/// The phone's task.
+struct Running {
+    phone: Arc<Shared>,
+    interface: String,
+    watch: LinkWatch,
+    told: watch::Sender<Option<Ready>>,
+}
+
+impl Running {
+    async fn run(&mut self, mut stopped: oneshot::Receiver<()>) -> Result<(), Error> {
+        loop {
+            let Some(link) = self.watch.current() else {
+                tracing::info!(interface = %self.interface, "no usable link-local address: waiting");
+                tokio::select! {
+                    changed = self.watch.changed() => changed?,
+                    _ = &mut stopped => return Ok(()),
+                };
+                continue;
+            };
+            let mut attach = Attach::open(Arc::clone(&self.phone), link)?;
+            let (announcer, ready) = self.announce(link, &attach)?;
+            tracing::info!(address = %ready.address, port = ready.announced_port, "attached");
+            self.told.send_replace(Some(ready));
+            let detached = tokio::select! {
+                never = attach.run() => match never {},
+                changed = self.watch.changed() => changed.map(|_| true)?,
+                _ = &mut stopped => false,
+            };
+            self.told.send_replace(None);
+            drop(attach);
+            if !detached {
+                announcer.shutdown().await;
+                return Ok(());
+            }
+            // There is no link to say goodbye on.
+            drop(announcer);
+            tracing::info!(interface = %self.interface, "detached");
+        }
+    }
+
+    fn announce(&self, link: LinkAddress, attach: &Attach) -> Result<(Announcer, Ready), Error> {
+        let address = link.socket(0);
+        let announced_port = attach.announced_port().map_err(|source| ListenError { address, source })?;
+        let identity = &self.phone.identity;
+        let service = Service::new(INSTANCE, SERVICE_TYPE, identity.host_name.as_str(), announced_port)
+            .with_addresses([link.address]);
+        let announcer = Announcer::start(AnnounceConfig::new(link.index, service))?;
+        let ready = Ready {
+            schema: "fakephone/ready/1",
+            interface: self.interface.clone(),
+            address: format!("{}%{}", link.address, self.interface),
+            rsd_port: RSD_PORT,
+            announced_port,
+            udid: identity.udid.clone(),
+            uuid: identity.uuid,
+            services: identity.handshake().services.len(),
+            derived: !identity.derived.is_empty(),
+            derived_keys: identity.derived.clone(),
+        };
+        Ok((announcer, ready))
+    }
+}

@@ -1,0 +1,123 @@
+//! What every connection of one phone needs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iosmux_xpc::session::SessionConfig;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use iosmux_xpc::io::{Connection, Events};
+
+use crate::fault::{Fault, FaultStream, Lease};
+use crate::identity::Identity;
+use crate::lockdown::LockdownValues;
+use crate::not_sourced::Gaps;
+
+/// Connections that may wait to be accepted, for each port. The bound is our own.
+const BACKLOG: u32 = 64;
+/// The pause after a failed accept: without it a phone out of file descriptors spins.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much peers may ask of one phone. The bounds are our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhoneLimits {
+    /// TCP connections at the same time, RSD and services together; one more is closed unserved.
+    pub connections: usize,
+    /// From connecting to a whole RSDCheckin, and from the first byte of a later lockdown message to its last.
+    pub lockdown_deadline: Duration,
+    /// Limits of every RemoteXPC session.
+    pub session: SessionConfig,
+}
+
+impl Default for PhoneLimits {
+    fn default() -> Self {
+        PhoneLimits {
+            connections: 64,
+            lockdown_deadline: Duration::from_secs(10),
+            session: SessionConfig::default(),
+        }
+    }
+}
+
+/// One phone, as its connections see it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) identity: Identity,
+    pub(super) values: Arc<LockdownValues>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) limits: PhoneLimits,
+    pub(super) gaps: Gaps,
+    connections: Arc<Semaphore>,
+}
+
+/// A place among a phone's connections.
+pub(super) type Place = OwnedSemaphorePermit;
+
+/// A session's connection ends when this is dropped.
+pub(super) type Alive = oneshot::Sender<std::convert::Infallible>;
+
+impl Shared {
+    pub(super) fn new(identity: Identity, faults: Vec<Fault>, limits: PhoneLimits) -> Shared {
+        Shared {
+            values: Arc::new(LockdownValues::from_properties(&identity.handshake().properties)),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            gaps: Gaps::default(),
+            identity,
+            faults,
+            limits,
+        }
+    }
+
+    /// The next connection and its place; those beyond the limit are closed at once.
+    pub(super) async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, Place) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => match Arc::clone(&self.connections).try_acquire_owned() {
+                    Ok(place) => return (stream, from, place),
+                    Err(_) => {
+                        tracing::warn!(%from, limit = self.limits.connections, "too many connections: refused");
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is ever said.
+    pub(super) fn is_silent(&self) -> bool {
+        self.faults.contains(&Fault::Silent)
+    }
+
+    /// The faults of connections to services.
+    pub(super) fn service_faults(&self) -> Vec<Fault> {
+        self.faults.iter().copied().filter(|fault| fault.on_every_connection()).collect()
+    }
+
+    /// Awaits a RemoteXPC client. The session's task has the stream and the place; it ends with the third value.
+    pub(super) fn remote_xpc(
+        &self,
+        stream: TcpStream,
+        place: Place,
+        faults: &[Fault],
+    ) -> (Connection, Events, Alive) {
+        let (alive, until) = oneshot::channel();
+        let stream = FaultStream::new(stream, faults).on_lease(Lease { held: Box::new(place), until });
+        let (connection, events) = Connection::server(stream, self.limits.session.clone());
+        (connection, events, alive)
+    }
+}
+
+/// Listens at an address.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v6()?;
+    // Connections of the attach before may still linger on the fixed port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
