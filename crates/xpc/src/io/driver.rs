@@ -24,7 +24,7 @@ use crate::{
 
 /// Bytes read at once.
 const READ: usize = 16 << 10;
-/// Bytes that may wait for the peer before calls and reads wait too.
+/// Bytes that may wait for the peer before calls wait too.
 const QUEUE_MARK: usize = 1 << 20;
 /// How long a last word may take to be written.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -119,7 +119,8 @@ impl Driver {
                 self.output = self.session.take_output();
             }
             let roomy = self.session.queued().saturating_add(self.output.len()) < QUEUE_MARK;
-            let listening = self.backlog.is_empty() && roomy && !self.finished;
+            // Reading never waits for what is queued: the windows that it waits for are read here.
+            let listening = self.backlog.is_empty() && !self.finished;
             let deadline = self.session.deadline();
             tokio::select! {
                 written = writer.write(&self.output), if !self.output.is_empty() => {

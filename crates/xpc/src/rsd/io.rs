@@ -54,7 +54,8 @@ where
     let after = config.limits.handshake_deadline.saturating_mul(2);
     let (connection, mut events) = Connection::client(stream, config);
     let exchange = exchange(&connection, &mut events, ours);
-    let handshake = tokio::time::timeout(after, exchange).await.map_err(|_| HandshakeError::Silent { after })??;
+    let handshake =
+        tokio::time::timeout(after, exchange).await.map_err(|_| HandshakeError::Silent { after })??;
     Ok(Remote { handshake, connection, events })
 }
 
