@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn existing_commands_pass() {
-        let lines = "cargo run --release -- demo --json --phones 3\ncargo xtask test unit --without net\n\
+        let lines = "cargo run --release -- demo --json --phones 3\ncargo xtask test unit --without peers\n\
             cargo bench -p iosmux-xpc\nsudo ls";
         assert_eq!(check(lines), Vec::<String>::new());
     }

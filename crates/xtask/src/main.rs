@@ -4,11 +4,15 @@ mod artifacts;
 mod cache;
 mod commands;
 mod count;
+mod debs;
 mod lint;
 mod namespace;
+mod npm;
 mod out;
 mod process;
 mod project;
+mod provision;
+mod python;
 mod table;
 mod tier;
 
@@ -42,6 +46,11 @@ enum Task {
     },
     /// Write the generated pages under docs/.
     Docs,
+    /// Put what a tier needs into $IOSMUX_CACHE and print its environment as KEY=VALUE lines.
+    Provision {
+        /// The tier; only `peers` needs anything.
+        tier: Tier,
+    },
     /// Bring `lo` up in this namespace and become PROGRAM.
     #[command(name = namespace::ENTER, hide = true)]
     EnterNamespace {
@@ -70,6 +79,7 @@ fn run(task: Task) -> Result<bool> {
         }
         Task::Test { tiers, without, .. } => tier::run(&Project::find()?, &tiers, &without),
         Task::Docs => lint::docs::write(&Project::find()?).map(|()| true),
+        Task::Provision { tier } => provision::print(&Project::find()?, tier).map(|()| true),
         Task::EnterNamespace { program } => namespace::become_inside(&program).map(|()| true),
     }
 }

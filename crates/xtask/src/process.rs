@@ -20,6 +20,7 @@ pub(crate) struct Log {
     file: File,
     tier: String,
     shown: String,
+    aside: bool,
 }
 
 /// What came of a program.
@@ -52,12 +53,21 @@ impl Log {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(format!("{tier}.log"));
         let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { file, tier: tier.into(), shown: project.shorten(&path) })
+        Ok(Self { file, tier: tier.into(), shown: project.shorten(&path), aside: false })
+    }
+
+    /// From now on talks on stderr.
+    pub(crate) fn aside(self) -> Self {
+        Self { aside: true, ..self }
+    }
+
+    fn tell(&self, text: &str) {
+        if self.aside { out::aside(text) } else { out::line(text) }
     }
 
     /// Says a line to the person and keeps it in the log.
     pub(crate) fn say(&mut self, text: &str) {
-        out::line(format!("{}: {text}", self.tier));
+        self.tell(&format!("{}: {text}", self.tier));
         self.keep(text);
     }
 
@@ -90,7 +100,7 @@ impl Log {
                 break;
             }
             if start.elapsed() > beat {
-                out::line(format!("{}: {what} … {}", self.tier, seconds(start.elapsed())));
+                self.tell(&format!("{}: {what} … {}", self.tier, seconds(start.elapsed())));
                 beat += HEARTBEAT;
             }
         }
@@ -105,7 +115,7 @@ impl Log {
         let lines: Vec<&str> = output.lines().filter(|line| !is_message(line)).collect();
         out::line(format!("{}: {what} FAILED; its last lines (all of it: {}):", self.tier, self.shown));
         for line in lines.iter().skip(lines.len().saturating_sub(TAIL)) {
-            out::line(format!("    {line}"));
+            self.tell(&format!("    {line}"));
         }
     }
 
@@ -152,7 +162,7 @@ mod tests {
 
     fn log(folder: &std::path::Path) -> Log {
         let file = File::create(folder.join("log")).unwrap();
-        Log { file, tier: "t".into(), shown: "log".into() }
+        Log { file, tier: "t".into(), shown: "log".into(), aside: false }
     }
 
     #[test]

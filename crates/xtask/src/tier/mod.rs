@@ -2,6 +2,7 @@
 
 mod lint;
 mod net;
+mod peers;
 mod unit;
 
 use crate::artifacts::{self, Built, TestProgram};
@@ -28,11 +29,13 @@ pub(crate) enum Tier {
     Unit,
     /// Tests on real sockets and links in network namespaces.
     Net,
+    /// Independent clients against our simulated phone and our client.
+    Peers,
 }
 
 impl Tier {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Lint, Self::Unit, Self::Net];
+    pub(crate) const ALL: [Self; 4] = [Self::Lint, Self::Unit, Self::Net, Self::Peers];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Tier {
             Self::Lint => "lint",
             Self::Unit => "unit",
             Self::Net => "net",
+            Self::Peers => "peers",
         }
     }
 
@@ -48,6 +52,7 @@ impl Tier {
             Self::Lint => lint::ABOUT,
             Self::Unit => unit::ABOUT,
             Self::Net => net::ABOUT,
+            Self::Peers => peers::ABOUT,
         }
     }
 }
@@ -192,6 +197,7 @@ pub(crate) fn run(project: &Project, chosen: &[Tier], without: &[Tier]) -> Resul
                 Tier::Lint => lint::run(&mut session),
                 Tier::Unit => unit::run(&mut session),
                 Tier::Net => net::run(&mut session),
+                Tier::Peers => peers::run(&mut session),
             };
             if let Err(error) = result {
                 session.check(&format!("tier {}", tier.name()), Err(vec![format!("{error:#}")]));

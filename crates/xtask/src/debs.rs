@@ -1,0 +1,224 @@
+//! Programs of a Debian suite, unpacked into the cache and run through their own loader: the system stays as it is.
+
+use crate::cache::Cache;
+use crate::process::Log;
+use anyhow::{Context as _, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(20 * 60);
+/// Part of each spec: raised when the way of unpacking changes.
+const LAYOUT: u32 = 3;
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Packages of one suite with everything that they depend on.
+pub(crate) struct Debs {
+    root: PathBuf,
+    loader: PathBuf,
+}
+
+impl Debs {
+    /// Fetches `packages` and what they depend on from `suite`, on the mirror that this machine's apt already uses.
+    ///
+    /// `finish` completes the folder, once.
+    pub(crate) fn provide(
+        cache: &Cache,
+        log: &mut Log,
+        name: &str,
+        (suite, packages): (&str, &[&str]),
+        finish: impl FnOnce(&Self, &mut Log) -> Result<()>,
+    ) -> Result<Self> {
+        let spec = format!("{suite} {packages:?} {LAYOUT}");
+        let folder = cache.entry(name, &spec, |folder| {
+            let uris = printed(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
+            let mirror =
+                mirror(&uris).context("apt has no Debian mirror configured (apt-get indextargets)")?;
+            log.say(&format!("{} from Debian's {suite}", packages.join(", ")));
+            fetch(log, folder, suite, &mirror, packages)?;
+            unpack(log, folder)?;
+            finish(&Self::at(folder)?, log)
+        })?;
+        Self::at(&folder)
+    }
+
+    fn at(folder: &Path) -> Result<Self> {
+        let root = folder.join("root");
+        let loader = find_loader(&root)?;
+        Ok(Self { root, loader })
+    }
+
+    /// The folder that stands for `/`.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A shell script that runs `program` with the suite's own libraries.
+    ///
+    /// Its name is what the program sees as its own, so that a program that starts itself again gets the script.
+    pub(crate) fn launcher(&self, program: &Path) -> Result<String> {
+        let libraries = self.loader.parent().context("the loader has no folder")?;
+        let (loader, libraries) = (quoted(&self.loader)?, quoted(libraries)?);
+        let program = quoted(program)?;
+        Ok(format!("#!/bin/sh\nexec {loader} --argv0 \"$0\" --library-path {libraries} {program} \"$@\"\n"))
+    }
+}
+
+/// Writes an executable script.
+pub(crate) fn write_script(path: &Path, text: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+        .context("cannot make a script executable")
+}
+
+/// A path in single quotes for `sh`.
+pub(crate) fn quoted(path: &Path) -> Result<String> {
+    let text = path.to_str().context("the cache folder's path is not UTF-8")?;
+    Ok(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
+/// What a command prints; an error with what it said when it fails.
+pub(crate) fn printed(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot start {name}"))?;
+    ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The first configured repository that is Debian's main archive, not its security archive.
+fn mirror(uris: &str) -> Option<String> {
+    uris.lines().map(str::trim).find(|uri| uri.trim_end_matches('/').ends_with("/debian")).map(String::from)
+}
+
+fn fetch(log: &mut Log, folder: &Path, suite: &str, mirror: &str, packages: &[&str]) -> Result<()> {
+    for name in ["state/lists/partial", "cache/archives/partial", "parts"] {
+        std::fs::create_dir_all(folder.join(name))?;
+    }
+    let signed = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    std::fs::write(folder.join("sources.list"), format!("deb {signed}{mirror} {suite} main\n"))?;
+    std::fs::write(folder.join("state/status"), "")?;
+    std::fs::write(
+        folder.join("apt.conf"),
+        configuration(folder, &printed(Command::new("apt-config").arg("dump"))?)?,
+    )?;
+    let mut update = apt(folder, &["update"]);
+    run(log, "apt-get update", &mut update)?;
+    let mut install = apt(folder, &["install", "--download-only", "--no-install-recommends", "-y"]);
+    install.args(packages);
+    run(log, "apt-get install --download-only", &mut install)
+}
+
+/// apt as the machine has it (proxies, timeouts, certificates), but with every folder below `folder` and no hooks.
+fn configuration(folder: &Path, machine: &str) -> Result<String> {
+    let at = folder.to_str().context("the cache folder's path is not UTF-8")?;
+    let mut text = String::new();
+    for line in
+        machine.lines().filter(|line| line.starts_with("Acquire::") || line.starts_with("APT::Architecture"))
+    {
+        text.push_str(line);
+        text.push('\n');
+    }
+    for (key, value) in [
+        ("Dir::State", "state"),
+        ("Dir::State::status", "state/status"),
+        ("Dir::Cache", "cache"),
+        ("Dir::Etc::sourcelist", "sources.list"),
+        ("Dir::Etc::sourceparts", "parts"),
+        ("Dir::Etc::preferences", "parts/preferences"),
+        ("Dir::Etc::preferencesparts", "parts"),
+    ] {
+        text.push_str(&format!("{key} \"{at}/{value}\";\n"));
+    }
+    // Not the _apt user, who can't read a cache in somebody's home; and no lock of the system's.
+    text.push_str(
+        "APT::Sandbox::User \"\";\nDebug::NoLocking \"1\";\nAPT::Get::AllowUnauthenticated \"0\";\n",
+    );
+    for what in ["DEP-11", "DEP-11-icons", "DEP-11-icons-small", "DEP-11-icons-hidpi", "CNF"] {
+        text.push_str(&format!("Acquire::IndexTargets::deb::{what}::DefaultEnabled \"false\";\n"));
+    }
+    text.push_str("Acquire::Languages \"none\";\n");
+    Ok(text)
+}
+
+fn apt(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    // APT_CONFIG is read first; the machine's parts, with their hooks, are not read at all.
+    command
+        .env("APT_CONFIG", folder.join("apt.conf"))
+        .env("LC_ALL", "C")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command.arg("-o").arg(format!("Dir::Etc::parts={}", folder.join("parts").display()));
+    command.arg("-o").arg("Dir::Etc::main=none").args(words);
+    command
+}
+
+fn unpack(log: &mut Log, folder: &Path) -> Result<()> {
+    let root = folder.join("root");
+    std::fs::create_dir_all(&root)?;
+    let archives = folder.join("cache/archives");
+    let mut found = 0;
+    for entry in std::fs::read_dir(&archives).context("apt left no archives")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "deb") {
+            run(log, "dpkg-deb", Command::new("dpkg-deb").arg("-x").arg(&path).arg(&root))?;
+            found += 1;
+        }
+    }
+    ensure!(found > 0, "apt downloaded nothing");
+    for name in ["cache", "state", "parts"] {
+        std::fs::remove_dir_all(folder.join(name))?;
+    }
+    Ok(())
+}
+
+fn run(log: &mut Log, what: &str, command: &mut Command) -> Result<()> {
+    let done = log.run(what, command, DEADLINE)?;
+    if !done.success() {
+        log.show_failure(what, &done.output);
+        bail!("{what}: {}", done.ending());
+    }
+    Ok(())
+}
+
+/// The suite's own `ld-linux`, beside its libc.
+fn find_loader(root: &Path) -> Result<PathBuf> {
+    for entry in std::fs::read_dir(root.join("usr/lib")).context("the packages hold no libraries")? {
+        let folder = entry?.path();
+        let Ok(files) = std::fs::read_dir(&folder) else { continue };
+        for file in files {
+            let path = file?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux")) {
+                return Ok(path);
+            }
+        }
+    }
+    bail!("the packages in {} hold no loader", root.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_main_archive_is_the_mirror() {
+        let uris =
+            "http://one.example/debian-security/\nhttp://one.example/debian/\nhttp://two.example/debian";
+        assert_eq!(mirror(uris).as_deref(), Some("http://one.example/debian/"));
+        assert_eq!(mirror("http://one.example/debian-security"), None);
+    }
+
+    #[test]
+    fn hooks_of_the_machine_are_not_taken_over() {
+        let machine = "Acquire::http::Proxy \"http://p:1\";\nAPT::Update::Post-Invoke:: \"rm -rf x\";\n";
+        let text = configuration(Path::new("/c"), machine).unwrap();
+        assert!(
+            text.contains("Proxy") && !text.contains("rm -rf") && text.contains("Dir::State \"/c/state\";")
+        );
+    }
+
+    #[test]
+    fn quotes_survive() {
+        assert_eq!(quoted(Path::new("/a b/it's")).unwrap(), r"'/a b/it'\''s'");
+    }
+}
