@@ -73,7 +73,7 @@ impl Checker<'_> {
             };
             frame.remaining = remaining;
             if frame.keyed {
-                self.reader.key()?.check()?;
+                self.reader.key()?;
             }
             self.value()?;
         }
@@ -91,8 +91,7 @@ impl Checker<'_> {
             code::DICTIONARY => self.open(true),
             code::ARRAY => self.open(false),
             code::FILE_TRANSFER => self.file_transfer(),
-            code::STRING => self.reader.string()?.check(),
-            scalar => self.reader.scalar(scalar, offset).map(drop),
+            scalar => self.reader.scalar(scalar, offset),
         }
     }
 

@@ -22,7 +22,9 @@ impl From<View<'_>> for Object {
             View::Shmem { length, token } => Object::Shmem { length, token },
             View::Array(values) => {
                 let mut array = Vec::with_capacity(values.len());
-                array.extend(values.iter().map(Object::from));
+                for value in values {
+                    array.push(Object::from(value));
+                }
                 Object::Array(array)
             }
             View::Dictionary(entries) => Object::Dictionary(entries.into()),
@@ -34,7 +36,9 @@ impl From<View<'_>> for Object {
 impl From<DictionaryView<'_>> for Dictionary {
     fn from(view: DictionaryView<'_>) -> Self {
         let mut dictionary = Dictionary::with_capacity(view.len());
-        dictionary.extend(view);
+        for (key, value) in view {
+            dictionary.push(key, value);
+        }
         dictionary
     }
 }

@@ -4,6 +4,7 @@
 //! lies, [`Object`] owns it; both accept exactly the same bodies. Source: protocol.md §3.3.
 
 mod check;
+mod checked;
 mod convert;
 mod dictionary;
 mod encode;

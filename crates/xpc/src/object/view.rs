@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::check::{OBJECT_OFFSET, check};
+use super::checked::Checked;
 use super::error::DecodeError;
-use super::kind::{Kind, code};
-use super::reader::{Reader, Text};
+use super::kind::Kind;
 use crate::Limits;
 
 /// One XPC value that borrows from the bytes it was decoded from; copying it is cheap.
@@ -63,12 +63,13 @@ impl<'a> View<'a> {
     /// The first thing wrong, with its offset in `body`.
     pub fn parse(body: &'a [u8], limits: &Limits) -> Result<View<'a>, DecodeError> {
         check(body, limits)?;
-        Reader { bytes: body, pos: OBJECT_OFFSET }.checked_value()
+        Ok(View::of_checked(body))
     }
 
     /// The view of a body that [`View::parse`] accepted before.
     pub(crate) fn of_checked(body: &'a [u8]) -> View<'a> {
-        Reader { bytes: body, pos: OBJECT_OFFSET }.checked_value().unwrap_or(View::Null)
+        let rest = body.get(OBJECT_OFFSET..).unwrap_or_default();
+        Checked { rest }.value().unwrap_or(View::Null)
     }
 
     /// The value's type.
@@ -140,8 +141,8 @@ impl<'a> View<'a> {
 /// The values of a checked array, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct ArrayView<'a> {
-    count: u32,
-    items: &'a [u8],
+    pub(super) count: u32,
+    pub(super) items: &'a [u8],
 }
 
 impl<'a> ArrayView<'a> {
@@ -157,7 +158,7 @@ impl<'a> ArrayView<'a> {
 
     /// The values in order.
     pub fn iter(&self) -> ArrayIter<'a> {
-        ArrayIter { reader: Reader { bytes: self.items, pos: 0 } }
+        ArrayIter { reader: Checked { rest: self.items } }
     }
 }
 
@@ -172,7 +173,7 @@ impl<'a> IntoIterator for ArrayView<'a> {
 /// Iterator over an [`ArrayView`].
 #[derive(Debug, Clone)]
 pub struct ArrayIter<'a> {
-    reader: Reader<'a>,
+    reader: Checked<'a>,
 }
 
 impl<'a> Iterator for ArrayIter<'a> {
@@ -180,18 +181,15 @@ impl<'a> Iterator for ArrayIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<View<'a>> {
-        if self.reader.left() == 0 {
-            return None;
-        }
-        self.reader.checked_value().ok()
+        self.reader.value()
     }
 }
 
 /// The entries of a checked dictionary, in order. A key may come more than once; [`DictionaryView::get`] gives its first value.
 #[derive(Debug, Clone, Copy)]
 pub struct DictionaryView<'a> {
-    count: u32,
-    items: &'a [u8],
+    pub(super) count: u32,
+    pub(super) items: &'a [u8],
 }
 
 impl<'a> DictionaryView<'a> {
@@ -207,12 +205,19 @@ impl<'a> DictionaryView<'a> {
 
     /// The entries in order.
     pub fn iter(&self) -> DictionaryIter<'a> {
-        DictionaryIter { reader: Reader { bytes: self.items, pos: 0 } }
+        DictionaryIter { reader: Checked { rest: self.items } }
+    }
+
+    /// The entries in order, keys as bytes: to compare a key with a known one needs no text.
+    #[inline]
+    pub(crate) fn raw_iter(&self) -> impl Iterator<Item = (&'a [u8], View<'a>)> + use<'a> {
+        let mut reader = Checked { rest: self.items };
+        std::iter::from_fn(move || Some((reader.key()?, reader.value()?)))
     }
 
     /// The first value of `key`, found by looking at one entry after another.
     pub fn get(&self, key: &str) -> Option<View<'a>> {
-        self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+        self.raw_iter().find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 }
 
@@ -227,7 +232,7 @@ impl<'a> IntoIterator for DictionaryView<'a> {
 /// Iterator over a [`DictionaryView`].
 #[derive(Debug, Clone)]
 pub struct DictionaryIter<'a> {
-    reader: Reader<'a>,
+    reader: Checked<'a>,
 }
 
 impl<'a> Iterator for DictionaryIter<'a> {
@@ -235,45 +240,7 @@ impl<'a> Iterator for DictionaryIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<(&'a str, View<'a>)> {
-        if self.reader.left() == 0 {
-            return None;
-        }
-        let key = self.reader.key().and_then(Text::as_str).ok()?;
-        let value = self.reader.checked_value().ok()?;
-        Some((key, value))
-    }
-}
-
-impl<'a> Reader<'a> {
-    /// The value here in a body that [`check`] has passed: containers are taken whole, by their size.
-    #[inline]
-    fn checked_value(&mut self) -> Result<View<'a>, DecodeError> {
-        let offset = self.pos;
-        Ok(match self.u32()? {
-            code::DICTIONARY => View::Dictionary(self.checked_dictionary()?),
-            code::ARRAY => {
-                let (count, items) = self.checked_container()?;
-                View::Array(ArrayView { count, items })
-            }
-            code::FILE_TRANSFER => {
-                let id = self.u64()?;
-                let _dictionary_word = self.u32()?;
-                View::FileTransfer { id, info: self.checked_dictionary()? }
-            }
-            scalar => self.scalar(scalar, offset)?,
-        })
-    }
-
-    #[inline]
-    fn checked_dictionary(&mut self) -> Result<DictionaryView<'a>, DecodeError> {
-        let (count, items) = self.checked_container()?;
-        Ok(DictionaryView { count, items })
-    }
-
-    #[inline]
-    fn checked_container(&mut self) -> Result<(u32, &'a [u8]), DecodeError> {
-        let size = self.u32()? as usize;
-        let count = self.u32()?;
-        Ok((count, self.take(size.saturating_sub(4))?))
+        let key = std::str::from_utf8(self.reader.key()?).ok()?;
+        Some((key, self.reader.value()?))
     }
 }

@@ -31,6 +31,11 @@ pub(crate) struct Items<'w, 'b> {
     count: u32,
 }
 
+#[cold]
+fn interior_nul(text: &str, found: usize) -> EncodeError {
+    EncodeError::InteriorNul { text: text.chars().take(64).collect(), found }
+}
+
 type Written = Result<(), EncodeError>;
 
 /// Appends magic, version and the value that `value` writes; on an error `out` is as it was.
@@ -77,22 +82,26 @@ impl Writer<'_> {
         self.out.extend_from_slice(&word.to_le_bytes());
     }
 
+    /// Brings content of `length` bytes that ends here to a multiple of 4.
     #[inline]
     fn pad(&mut self, length: usize) {
-        let zeros = [0; 3];
-        self.out.extend_from_slice(zeros.get(..padding(length)).unwrap_or_default());
+        let end = self.out.len().saturating_add(padding(length));
+        // A copy of fixed size that is cut back is quicker than a copy of 0 to 3 bytes.
+        self.out.extend_from_slice(&[0; 4]);
+        self.out.truncate(end);
     }
 
     #[inline]
     fn text(&mut self, text: &str) -> Written {
         if let Some(found) = find_nul(text.as_bytes()) {
-            return Err(EncodeError::InteriorNul { text: text.chars().take(64).collect(), found });
+            return Err(interior_nul(text, found));
         }
         let length = text.len().saturating_add(1);
         self.room_for(length)?;
         self.out.extend_from_slice(text.as_bytes());
-        self.out.push(0);
-        self.pad(length);
+        let end = self.out.len().saturating_add(1).saturating_add(padding(length));
+        self.out.extend_from_slice(&[0; 4]);
+        self.out.truncate(end);
         Ok(())
     }
 

@@ -128,7 +128,7 @@ impl Message {
 }
 
 fn first<'a, S: Source<'a>>(root: S, key: &str) -> Option<S> {
-    root.entries()?.find(|(name, _)| *name == key).map(|(_, value)| value)
+    root.entries()?.find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
 }
 
 fn need<'a, S: Source<'a>, T>(

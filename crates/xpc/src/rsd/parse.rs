@@ -3,11 +3,29 @@
 
 use super::error::RsdError;
 use super::key;
-use super::source::{Path, Source, clip};
+use super::source::{Path, Source, clip, name};
 use crate::Kind;
 
 /// The message type that this reading is of.
 pub(super) const HANDSHAKE: &str = "Handshake";
+
+/// The known keys as bytes: what the keys of a message are compared with.
+mod bytes {
+    use super::super::key;
+
+    pub(super) const MESSAGE_TYPE: &[u8] = key::MESSAGE_TYPE.as_bytes();
+    pub(super) const PROTOCOL_VERSION: &[u8] = key::PROTOCOL_VERSION.as_bytes();
+    pub(super) const UUID: &[u8] = key::UUID.as_bytes();
+    pub(super) const PROPERTIES: &[u8] = key::PROPERTIES.as_bytes();
+    pub(super) const SERVICES: &[u8] = key::SERVICES.as_bytes();
+    pub(super) const ENTITLEMENT: &[u8] = key::ENTITLEMENT.as_bytes();
+    pub(super) const PORT: &[u8] = key::PORT.as_bytes();
+    pub(super) const USES_REMOTE_XPC: &[u8] = key::USES_REMOTE_XPC.as_bytes();
+    pub(super) const SERVICE_VERSION: &[u8] = key::SERVICE_VERSION.as_bytes();
+    pub(super) const FEATURES: &[u8] = key::FEATURES.as_bytes();
+    pub(super) const VERSION: &[u8] = key::VERSION.as_bytes();
+    pub(super) const LEGACY: &[u8] = key::LEGACY.as_bytes();
+}
 
 /// A Handshake's own keys, each found and, but for the UUID, of its type.
 pub(super) struct Parts<S> {
@@ -40,13 +58,13 @@ pub(super) struct PropertyParts<S> {
 /// Reads a Handshake's own keys.
 pub(super) fn parts<'a, S: Source<'a>>(root: S) -> Result<Parts<S>, RsdError> {
     let (mut message_type, mut version, mut uuid, mut properties, mut services) = Default::default();
-    for (name, value) in Path::Root.entries(root)? {
-        let slot: &mut Option<S> = match name {
-            key::MESSAGE_TYPE => &mut message_type,
-            key::PROTOCOL_VERSION => &mut version,
-            key::UUID => &mut uuid,
-            key::PROPERTIES => &mut properties,
-            key::SERVICES => &mut services,
+    for (key, value) in Path::Root.entries(root)? {
+        let slot: &mut Option<S> = match key {
+            bytes::MESSAGE_TYPE => &mut message_type,
+            bytes::PROTOCOL_VERSION => &mut version,
+            bytes::UUID => &mut uuid,
+            bytes::PROPERTIES => &mut properties,
+            bytes::SERVICES => &mut services,
             _ => continue,
         };
         slot.get_or_insert(value);
@@ -67,7 +85,7 @@ pub(super) fn parts<'a, S: Source<'a>>(root: S) -> Result<Parts<S>, RsdError> {
 pub(super) fn services<'a, S: Source<'a>>(
     services: S,
 ) -> Result<impl Iterator<Item = Result<ServiceParts<'a, S>, RsdError>>, RsdError> {
-    Ok(Path::Message(key::SERVICES).entries(services)?.map(|(name, value)| service(name, value)))
+    Ok(Path::Message(key::SERVICES).entries(services)?.map(|(key, value)| service(name(key), value)))
 }
 
 #[inline]
@@ -75,9 +93,9 @@ fn service<'a, S: Source<'a>>(name: &'a str, value: S) -> Result<ServiceParts<'a
     let (mut entitlement, mut port, mut properties) = Default::default();
     for (key, value) in Path::Service(name).entries(value)? {
         let slot: &mut Option<S> = match key {
-            key::ENTITLEMENT => &mut entitlement,
-            key::PORT => &mut port,
-            key::PROPERTIES => &mut properties,
+            bytes::ENTITLEMENT => &mut entitlement,
+            bytes::PORT => &mut port,
+            bytes::PROPERTIES => &mut properties,
             _ => continue,
         };
         slot.get_or_insert(value);
@@ -105,15 +123,15 @@ fn service_properties<'a, S: Source<'a>>(name: &'a str, raw: S) -> Result<Proper
     for (key, value) in Path::ServiceKey(name, key::PROPERTIES).entries(raw)? {
         let at = |key| Path::ServiceProperty(name, key);
         match key {
-            key::USES_REMOTE_XPC => {
+            bytes::USES_REMOTE_XPC => {
                 first(&mut parts.uses_remote_xpc, at(key::USES_REMOTE_XPC).bool(value)?);
             }
-            key::SERVICE_VERSION => {
+            bytes::SERVICE_VERSION => {
                 first(&mut parts.service_version, at(key::SERVICE_VERSION).uint64(value)?);
             }
-            key::VERSION => first(&mut parts.version, at(key::VERSION).uint64(value)?),
-            key::LEGACY => first(&mut parts.legacy, at(key::LEGACY).bool(value)?),
-            key::FEATURES => {
+            bytes::VERSION => first(&mut parts.version, at(key::VERSION).uint64(value)?),
+            bytes::LEGACY => first(&mut parts.legacy, at(key::LEGACY).bool(value)?),
+            bytes::FEATURES => {
                 for feature in at(key::FEATURES).items(value)? {
                     at(key::FEATURES).string(feature)?;
                 }

@@ -13,7 +13,8 @@ pub(super) trait Source<'a>: Copy {
     fn number(self) -> Option<u64>;
     fn truth(self) -> Option<bool>;
     fn id(self) -> Option<Uuid>;
-    fn entries(self) -> Option<impl Iterator<Item = (&'a str, Self)>>;
+    /// Keys as bytes, because most are only compared; [`name`] makes a text of one.
+    fn entries(self) -> Option<impl Iterator<Item = (&'a [u8], Self)>>;
     fn items(self) -> Option<impl Iterator<Item = Self>>;
     fn owned(self) -> Object;
     fn owned_entries(self) -> Option<Dictionary>;
@@ -40,8 +41,8 @@ impl<'a> Source<'a> for View<'a> {
         self.as_uuid()
     }
     #[inline]
-    fn entries(self) -> Option<impl Iterator<Item = (&'a str, Self)>> {
-        self.as_dictionary().map(IntoIterator::into_iter)
+    fn entries(self) -> Option<impl Iterator<Item = (&'a [u8], Self)>> {
+        self.as_dictionary().map(|entries| entries.raw_iter())
     }
     #[inline]
     fn items(self) -> Option<impl Iterator<Item = Self>> {
@@ -71,8 +72,8 @@ impl<'a> Source<'a> for &'a Object {
     fn id(self) -> Option<Uuid> {
         self.as_uuid()
     }
-    fn entries(self) -> Option<impl Iterator<Item = (&'a str, Self)>> {
-        self.as_dictionary().map(Dictionary::iter)
+    fn entries(self) -> Option<impl Iterator<Item = (&'a [u8], Self)>> {
+        Some(self.as_dictionary()?.iter().map(|(key, value)| (key.as_bytes(), value)))
     }
     fn items(self) -> Option<impl Iterator<Item = Self>> {
         self.as_array().map(<[Object]>::iter)
@@ -152,7 +153,7 @@ impl Path<'_> {
     pub(super) fn entries<'a, S: Source<'a>>(
         self,
         value: S,
-    ) -> Result<impl Iterator<Item = (&'a str, S)>, RsdError> {
+    ) -> Result<impl Iterator<Item = (&'a [u8], S)>, RsdError> {
         value.entries().ok_or_else(|| self.wrong(Kind::Dictionary, value.kind()))
     }
 
@@ -160,6 +161,12 @@ impl Path<'_> {
     pub(super) fn items<'a, S: Source<'a>>(self, value: S) -> Result<impl Iterator<Item = S>, RsdError> {
         value.items().ok_or_else(|| self.wrong(Kind::Array, value.kind()))
     }
+}
+
+/// The text of a key, which is UTF-8 in both forms.
+#[inline]
+pub(super) fn name(key: &[u8]) -> &str {
+    std::str::from_utf8(key).unwrap_or_default()
 }
 
 /// A peer's text in an error: at most 64 characters.

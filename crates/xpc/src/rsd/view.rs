@@ -69,7 +69,7 @@ impl<'a> HandshakeView<'a> {
         let uuid_path = Path::Message(key::UUID);
         let uuid = parts.uuid.ok_or_else(|| uuid_path.missing(Kind::Uuid))?;
         let mut properties = Vec::with_capacity(entry_count(parts.properties));
-        properties.extend(Path::Message(key::PROPERTIES).entries(parts.properties)?);
+        properties.extend(parts.properties.as_dictionary().into_iter().flatten());
         let mut all = Vec::with_capacity(entry_count(parts.services));
         for service in services(parts.services)? {
             let service = service?;
