@@ -78,12 +78,12 @@ impl<'a> Reader<'a> {
         let plain = plain_prefix(self.bytes.get(offset..).unwrap_or_default());
         let bytes = self.take(with_nul)?;
         self.take(padding(with_nul))?;
-        if plain.saturating_add(1) == with_nul {
-            return Ok(());
-        }
         let [text @ .., 0] = bytes else {
             return Err(DecodeError::MissingNul { offset, found: with_nul });
         };
+        if plain == text.len() {
+            return Ok(());
+        }
         match other_text(bytes, offset)? {
             length if length == text.len() => Ok(()),
             found => Err(DecodeError::InteriorNul { offset, found }),
