@@ -32,10 +32,20 @@
 
 pub mod auth_tag;
 pub mod channel;
+pub mod control;
+pub mod envelope;
+pub mod error;
 pub mod identity;
 pub mod info;
 pub mod keys;
+pub mod listener;
+pub mod message;
 pub mod not_sourced;
 pub mod opack;
+pub mod record;
+pub mod setup;
 pub mod srp;
+#[cfg(feature = "io")]
+pub mod store;
 pub mod tlv8;
+pub mod verify;

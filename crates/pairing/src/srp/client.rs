@@ -74,7 +74,7 @@ impl Client {
         let mut x = private_key(&self.salt, pin);
         let u = scrambler(&public_key, &self.b_bytes);
         let verifier = group::pow(&group::generator(), &x);
-        let base = self.b - multiplier() * verifier;
+        let base = self.b.sub(&multiplier().mul(&verifier));
         let secret = Zeroizing::new(group::to_bytes(&group::pow_sum(&base, &a, &u, &x)));
         a.zeroize();
         x.zeroize();

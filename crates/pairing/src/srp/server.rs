@@ -58,7 +58,7 @@ impl Server {
         let verifier = group::pow(&group::generator(), &x);
         x.zeroize();
         let private = group::exponent(secret);
-        let public = multiplier() * verifier + group::pow(&group::generator(), &private);
+        let public = multiplier().mul(&verifier).add(&group::pow(&group::generator(), &private));
         Self { salt, private, verifier, public_key: group::to_bytes(&public) }
     }
 
@@ -81,7 +81,7 @@ impl Server {
         let a = group::public_element(a)?;
         let a_bytes = group::to_bytes(&a);
         let u = scrambler(&a_bytes, &self.public_key);
-        let base = a * group::pow(&self.verifier, &u);
+        let base = a.mul(&group::pow(&self.verifier, &u));
         let secret = Zeroizing::new(group::to_bytes(&group::pow(&base, &self.private)));
         let ambiguous = a_bytes.first() == Some(&0) || secret.first() == Some(&0);
 

@@ -1,0 +1,382 @@
+//! The host's dialogue.
+
+mod listen;
+mod setup;
+mod verify;
+
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::Sender;
+use crate::channel::HostChannel;
+use crate::envelope::{ControlMessage, Envelope, Origin};
+use crate::error::ControlError;
+use crate::identity::Identity;
+use crate::listener::{ListenerAnswer, PSK_LEN};
+use crate::message::{
+    Body, Event, HandshakeRequest, HandshakeResponse, PairingKind, Request, Response, WIRE_PROTOCOL_VERSION,
+};
+use crate::record::PairRecord;
+use crate::srp::OperandForm;
+use crate::verify::{SharedSecret, VerifyHost};
+
+/// How a V2 is taken that does not match the pinned identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PinPolicy {
+    /// [`ControlError::IdentityChanged`].
+    #[default]
+    Strict,
+    /// Go on and say so in [`HostAction::Verified`]: for a phone whose V2 turns out to sign something else than the
+    /// HomeKit specification says. Pair-setup is strict all the same.
+    Report,
+}
+
+/// What the host is told before it begins.
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    /// The name that the device shows.
+    pub host_name: String,
+    /// The identity for a new pairing; a record brings its own.
+    pub identity: Identity,
+    /// The record of the device, if there is one.
+    pub record: Option<PairRecord>,
+    /// Whether pair-setup may follow when there is no valid pairing.
+    pub allow_setup: bool,
+    /// Whether pair-verify is tried; a host that only accepts pairings refuses it (protocol.md §5.2).
+    pub attempt_verify: bool,
+    /// How a V2 that doesn't match the pin is taken.
+    pub pin_policy: PinPolicy,
+    /// Whether to ask for the remote unlock key when the record has none.
+    pub ask_unlock_key: bool,
+    /// How long an answer may take.
+    pub answer_timeout: Duration,
+    /// How long the device's user may take.
+    pub consent_timeout: Duration,
+}
+
+impl HostConfig {
+    /// A host that verifies with a record, else pairs; answers may take 10 s (the longest wait of known clients,
+    /// protocol.md §4.1), the user two minutes.
+    pub fn new(host_name: impl Into<String>, identity: Identity, record: Option<PairRecord>) -> Self {
+        Self {
+            host_name: host_name.into(),
+            identity,
+            record,
+            allow_setup: true,
+            attempt_verify: true,
+            pin_policy: PinPolicy::Strict,
+            ask_unlock_key: true,
+            answer_timeout: Duration::from_secs(10),
+            consent_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What happens to the host.
+#[derive(Debug)]
+pub enum HostEvent {
+    /// The connection is there.
+    Start,
+    /// A message came.
+    Message(Envelope),
+    /// The PIN that [`HostAction::NeedPin`] asked for.
+    Pin(Zeroizing<String>),
+    /// A listener is wanted; possible from [`HostAction::Ready`] on.
+    OpenListener(ListenerWish),
+    /// Time passed, see [`HostControl::deadline`].
+    Tick,
+    /// The device closed the connection.
+    Closed,
+}
+
+/// The listener that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerWish {
+    /// TCP with a pre-shared key, or QUIC with a public key.
+    pub transport: WishedTransport,
+    /// The process id that the device is told.
+    pub owning_pid: u64,
+}
+
+/// How the tunnel is to travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WishedTransport {
+    /// TCP; the pre-shared key comes back in [`HostAction::Listener`].
+    Tcp,
+    /// QUIC.
+    Quic {
+        /// The host's RSA key as DER SubjectPublicKeyInfo.
+        public_key: Vec<u8>,
+    },
+}
+
+/// A TLS pre-shared key: 32 bytes, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Psk(Zeroizing<[u8; PSK_LEN]>);
+
+impl Psk {
+    /// The 32 bytes.
+    pub fn expose(&self) -> &[u8; PSK_LEN] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Psk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Psk(redacted)")
+    }
+}
+
+/// How far the device's V2 was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerProof {
+    /// Identifier and signature are those of the pinned identity.
+    Verified,
+    /// The record has no identity of the device: pair again to pin it.
+    NotPinned,
+    /// They are not, and [`PinPolicy::Report`] lets it pass.
+    Mismatch,
+}
+
+/// What the host's driver does, in order.
+#[derive(Debug)]
+pub enum HostAction {
+    /// Send this.
+    Send(Envelope),
+    /// Who the device is and what it allows.
+    Device(Box<HandshakeResponse>),
+    /// Tell people to tap Trust on the device.
+    AwaitingConsent,
+    /// Ask people for the PIN that the device shows, then [`HostEvent::Pin`].
+    NeedPin,
+    /// Pair-verify is done.
+    Verified(PeerProof),
+    /// Pair-setup is done, with the form of the SRP operands if it mattered.
+    Paired(Option<OperandForm>),
+    /// Keep this record.
+    Save(Box<PairRecord>),
+    /// Listeners can be asked for.
+    Ready,
+    /// The device listens.
+    Listener {
+        /// Where.
+        answer: ListenerAnswer,
+        /// The key, for TCP.
+        psk: Option<Psk>,
+    },
+    /// The device closed the connection after a pair-setup, as some do: connect again with the saved record.
+    Reconnect,
+}
+
+enum State {
+    Idle,
+    Handshake,
+    Verify { machine: Box<VerifyHost>, proof: Option<PeerProof> },
+    Setup(Box<setup::Setup>),
+    UnlockKey,
+    Ready,
+    Listener(Option<Psk>),
+    Over,
+}
+
+/// The host's state machine.
+pub struct HostControl {
+    config: HostConfig,
+    sender: Sender,
+    state: State,
+    device: Option<HandshakeResponse>,
+    channel: Option<HostChannel>,
+    /// The secret of pair-verify; after a pair-setup there is none.
+    secret: Option<SharedSecret>,
+    deadline: Option<(Duration, Duration)>,
+}
+
+impl HostControl {
+    /// A host that waits for [`HostEvent::Start`].
+    pub fn new(config: HostConfig) -> Self {
+        Self {
+            config,
+            sender: Sender::new(Origin::Host),
+            state: State::Idle,
+            device: None,
+            channel: None,
+            secret: None,
+            deadline: None,
+        }
+    }
+
+    /// When [`HostEvent::Tick`] is due, on the caller's clock.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline.map(|(at, _)| at)
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// [`ControlError`]; the dialogue is over then and the connection should be closed.
+    pub fn on(
+        &mut self,
+        now: Duration,
+        event: HostEvent,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<HostAction>, ControlError> {
+        let mut actions = Vec::new();
+        let result = match event {
+            HostEvent::Start => self.on_start(now, &mut actions),
+            HostEvent::Message(envelope) => self.on_message(now, envelope, rng, &mut actions),
+            HostEvent::Pin(pin) => self.on_pin(now, &pin, rng, &mut actions),
+            HostEvent::OpenListener(wish) => self.on_wish(now, wish, rng, &mut actions),
+            HostEvent::Tick => self.on_tick(now),
+            HostEvent::Closed => self.on_closed(&mut actions),
+        };
+        match result {
+            Ok(()) => Ok(actions),
+            Err(error) => {
+                tracing::debug!(%error, "host: the dialogue stops");
+                self.finish();
+                Err(error)
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Over;
+        (self.channel, self.secret, self.deadline) = (None, None, None);
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match &self.state {
+            State::Idle => "the start",
+            State::Handshake => "the handshake",
+            State::Verify { proof: None, .. } => "V2",
+            State::Verify { .. } => "V4",
+            State::Setup(setup) => setup.waits_for(),
+            State::UnlockKey => "the remote unlock key",
+            State::Ready => "a wish for a listener",
+            State::Listener(_) => "the listener",
+            State::Over => "nothing",
+        }
+    }
+
+    fn wait(&mut self, now: Duration, timeout: Duration) {
+        self.deadline = Some((now.saturating_add(timeout), timeout));
+    }
+
+    fn send(&mut self, now: Duration, envelope: Envelope, actions: &mut Vec<HostAction>) {
+        actions.push(HostAction::Send(envelope));
+        self.wait(now, self.config.answer_timeout);
+    }
+
+    fn on_start(&mut self, now: Duration, actions: &mut Vec<HostAction>) -> Result<(), ControlError> {
+        let State::Idle = self.state else {
+            return Err(ControlError::OutOfOrder { what: "a start", waiting_for: self.waits_for() });
+        };
+        let request = Request::Handshake(HandshakeRequest {
+            wire_protocol_version: WIRE_PROTOCOL_VERSION,
+            attempt_pair_verify: self.config.attempt_verify,
+        });
+        self.state = State::Handshake;
+        let envelope = self.sender.plain(Body::Request(request));
+        self.send(now, envelope, actions);
+        Ok(())
+    }
+
+    fn on_tick(&mut self, now: Duration) -> Result<(), ControlError> {
+        match self.deadline {
+            Some((at, after)) if now >= at => {
+                Err(ControlError::Timeout { waiting_for: self.waits_for(), after })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Some devices close after a pair-setup and want to be verified anew (protocol.md §5.5).
+    fn on_closed(&mut self, actions: &mut Vec<HostAction>) -> Result<(), ControlError> {
+        let freshly_paired = self.channel.is_some() && self.secret.is_none();
+        if !freshly_paired {
+            return match self.state {
+                State::Over => Ok(()),
+                _ => Err(ControlError::Closed { waiting_for: self.waits_for() }),
+            };
+        }
+        self.finish();
+        actions.push(HostAction::Reconnect);
+        Ok(())
+    }
+
+    fn on_message(
+        &mut self,
+        now: Duration,
+        envelope: Envelope,
+        rng: &mut dyn CryptoRng,
+        actions: &mut Vec<HostAction>,
+    ) -> Result<(), ControlError> {
+        if envelope.origin == Origin::Host {
+            return Err(self.unexpected("a message from a host"));
+        }
+        let body = match envelope.message {
+            ControlMessage::StreamEncrypted(sealed) => return self.on_sealed(&sealed.0, actions),
+            ControlMessage::Plain(body) => body,
+        };
+        tracing::trace!(message = body.name(), waiting_for = self.waits_for(), "host: received");
+        match body {
+            Body::Event(Event::Other(name)) => self.on_other_event(&name),
+            Body::Event(Event::PairingRejectedWithError(description)) => {
+                Err(ControlError::Rejected { description })
+            }
+            Body::Event(Event::AwaitingUserConsent) => self.on_consent(now, actions),
+            Body::Event(Event::PairingData(data)) => match data.kind {
+                PairingKind::Verify => self.on_verify_step(now, &data.data, rng, actions),
+                PairingKind::Setup => self.on_setup_step(now, &data.data, rng, actions),
+                PairingKind::Other(kind) => Err(self.unexpected(&kind)),
+            },
+            Body::Response(Response::Handshake(handshake)) => self.on_handshake(now, handshake, rng, actions),
+            other => Err(self.unexpected(other.name())),
+        }
+    }
+
+    fn unexpected(&self, got: &str) -> ControlError {
+        match self.state {
+            State::Over => ControlError::Over,
+            _ => ControlError::Unexpected { got: got.to_owned(), waiting_for: self.waits_for() },
+        }
+    }
+
+    /// Names from the vocabulary (protocol.md §5.6); what only informs is passed over.
+    fn on_other_event(&self, name: &str) -> Result<(), ControlError> {
+        match name {
+            "pairingRejected" | "connectionRejected" | "unpair" => {
+                Err(ControlError::Rejected { description: Some(name.to_owned()) })
+            }
+            _ => {
+                tracing::debug!(event = name, "host: an event that changes nothing");
+                Ok(())
+            }
+        }
+    }
+
+    fn on_handshake(
+        &mut self,
+        now: Duration,
+        handshake: HandshakeResponse,
+        rng: &mut dyn CryptoRng,
+        actions: &mut Vec<HostAction>,
+    ) -> Result<(), ControlError> {
+        let State::Handshake = self.state else { return Err(self.unexpected("response handshake")) };
+        actions.push(HostAction::Device(Box::new(handshake.clone())));
+        self.device = Some(handshake);
+        if self.config.attempt_verify {
+            self.begin_verify(now, rng, actions)
+        } else {
+            self.begin_setup(now, OperandForm::Stripped, false, actions)
+        }
+    }
+}
+
+impl std::fmt::Debug for HostControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostControl").field("waits_for", &self.waits_for()).finish_non_exhaustive()
+    }
+}
