@@ -44,6 +44,8 @@ pub struct FaultStream<S> {
     inner: S,
     /// How much of preface and SETTINGS has arrived; `None` when no reset is asked for.
     opening: Option<Vec<u8>>,
+    /// Set once it was reset or its lease ended: not even a last word goes out.
+    over: Option<io::ErrorKind>,
     delay: Option<Duration>,
     sleep: Option<Pin<Box<Sleep>>>,
     editor: Option<Editor>,
@@ -53,7 +55,7 @@ pub struct FaultStream<S> {
 
 /// What a connection holds as long as it lives, and what ends it from outside.
 pub struct Lease {
-    /// Kept until the connection is dropped, such as its place among those allowed at the same time.
+    /// Kept until the connection or the lease ends, such as its place among those allowed at the same time.
     pub held: Box<dyn Send + Sync>,
     /// The connection fails as soon as the other half is dropped, also while a write waits for the peer.
     pub until: oneshot::Receiver<std::convert::Infallible>,
@@ -80,6 +82,7 @@ impl<S: Transport> FaultStream<S> {
         FaultStream {
             inner,
             opening: faults.contains(&Fault::ResetAfterSettings).then(Vec::new),
+            over: None,
             delay,
             sleep: None,
             editor: edit.map(Editor::new),
@@ -100,12 +103,15 @@ impl<S: Transport> FaultStream<S> {
         while self.inner.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
     }
 
-    fn check_lease(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Some(lease) = &mut self.lease else { return Ok(()) };
-        match Pin::new(&mut lease.until).poll(context) {
-            Poll::Ready(_) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Pending => Ok(()),
+    /// Fails once the connection was reset or its lease ended.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if let Some(lease) = &mut self.lease
+            && Pin::new(&mut lease.until).poll(context).is_ready()
+        {
+            self.lease = None;
+            self.over = Some(io::ErrorKind::ConnectionAborted);
         }
+        self.over.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn write_queued(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -140,7 +146,10 @@ impl<S: Transport> AsyncRead for FaultStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check_lease(context)?;
+        self.check(context)?;
+        if let Poll::Ready(Err(error)) = self.write_queued(context) {
+            return Poll::Ready(Err(error));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let this = &mut *self;
@@ -148,7 +157,7 @@ impl<S: Transport> AsyncRead for FaultStream<S> {
             opening.extend_from_slice(buffer.filled().get(before..).unwrap_or_default());
             // A first frame longer than this is no SETTINGS of any client; the reset has waited long enough.
             if has_settings(opening) || opening.len() > WRITE_MAX {
-                opening.clear();
+                this.over = Some(io::ErrorKind::ConnectionReset);
                 this.inner.reset_when_dropped();
                 buffer.set_filled(before);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -165,7 +174,7 @@ impl<S: Transport> AsyncWrite for FaultStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.check_lease(context)?;
+        this.check(context)?;
         if this.editor.is_none() {
             ready!(this.wait(context));
             return Pin::new(&mut this.inner).poll_write(context, bytes);
@@ -176,7 +185,7 @@ impl<S: Transport> AsyncWrite for FaultStream<S> {
         if let Some(editor) = &mut this.editor {
             editor.push(taken, &mut this.queued);
         }
-        // What can't be written now is written by the next write or flush.
+        // What can't be written now is written by the next call of any kind: the task is woken for it.
         if let Poll::Ready(Err(error)) = this.write_queued(context) {
             return Poll::Ready(Err(error));
         }
@@ -184,13 +193,13 @@ impl<S: Transport> AsyncWrite for FaultStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_lease(context)?;
+        self.check(context)?;
         ready!(self.write_queued(context))?;
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_lease(context)?;
+        self.check(context)?;
         ready!(self.write_queued(context))?;
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
@@ -216,6 +225,8 @@ mod tests {
         client.write_all(&SETTINGS[14..]).await.unwrap();
         let error = server.read(&mut buffer).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(server.write_all(b"last word").await.is_err(), "an orderly end would be no reset");
+        assert!(server.shutdown().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -254,12 +265,28 @@ mod tests {
         let (owner, until) = oneshot::channel();
         let (held, gone) = oneshot::channel::<()>();
         let mut server = FaultStream::new(server, &[]).on_lease(Lease { held: Box::new(held), until });
-        let writer = tokio::spawn(async move { server.write_all(&[0; 64]).await });
+        let writer = tokio::spawn(async move { (server.write_all(&[0; 64]).await, server) });
         tokio::task::yield_now().await;
         assert!(!writer.is_finished());
         drop(owner);
-        assert_eq!(writer.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        let (error, mut server) = writer.await.unwrap();
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert!(server.shutdown().await.is_err(), "asked again it says the same");
         assert!(gone.await.is_err(), "what was held is dropped with the connection");
+    }
+
+    #[tokio::test]
+    async fn a_reader_writes_what_a_full_pipe_left_behind() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let mut server = FaultStream::new(server, &[Fault::GarbageHandshake]);
+        let frame = [&[0, 0, 100, 0, 0, 0, 0, 0, 1][..], &[7; 100]].concat();
+        server.write_all(&frame).await.unwrap();
+        let reader = tokio::spawn(async move { server.read(&mut [0]).await });
+        let mut output = [0; 109];
+        client.read_exact(&mut output).await.unwrap();
+        assert_eq!(output[9..], [b'?'; 100]);
+        drop(client);
+        assert_eq!(reader.await.unwrap().unwrap(), 0);
     }
 
     #[tokio::test]

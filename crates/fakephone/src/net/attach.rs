@@ -119,7 +119,7 @@ impl Attach {
                     }
                 }
                 Action::Refuse(connection) => {
-                    tracing::warn!(connection, "too many peers: RSD connection refused")
+                    tracing::warn!(connection, "too many peers: RSD connection refused");
                 }
                 Action::Serve(connection, peer) => {
                     if let Some((stream, place)) = new.take() {

@@ -207,36 +207,51 @@ struct Running {
 impl Running {
     async fn run(&mut self, mut stopped: oneshot::Receiver<()>) -> Result<(), Error> {
         loop {
-            let Some(link) = self.watch.current() else {
-                tracing::info!(interface = %self.interface, "no usable link-local address: waiting");
-                tokio::select! {
-                    changed = self.watch.changed() => changed?,
-                    _ = &mut stopped => return Ok(()),
-                };
-                continue;
-            };
-            let mut attach = Attach::open(Arc::clone(&self.phone), link)?;
-            let (announcer, ready) = self.announce(link, &attach)?;
-            tracing::info!(address = %ready.address, port = ready.announced_port, "attached");
-            self.told.send_replace(Some(ready));
-            let detached = tokio::select! {
-                never = attach.run() => match never {},
-                changed = self.watch.changed() => changed.map(|_| true)?,
-                _ = &mut stopped => false,
-            };
-            self.told.send_replace(None);
-            drop(attach);
-            if !detached {
-                announcer.shutdown().await;
-                return Ok(());
+            match self.watch.current().map(|link| self.attach(link)) {
+                Some(Ok(attached)) => {
+                    if !self.serve(attached, &mut stopped).await? {
+                        return Ok(());
+                    }
+                }
+                Some(Err(error)) if !is_gone(&error) => return Err(error),
+                none => {
+                    // With an error the kernel's message that the link is gone is still to come.
+                    let error = none.and_then(Result::err).map(tracing::field::display);
+                    tracing::info!(interface = %self.interface, error, "no usable link: waiting");
+                    tokio::select! {
+                        changed = self.watch.changed() => changed?,
+                        _ = &mut stopped => return Ok(()),
+                    };
+                }
             }
-            // There is no link to say goodbye on.
-            drop(announcer);
-            tracing::info!(interface = %self.interface, "detached");
         }
     }
 
-    fn announce(&self, link: LinkAddress, attach: &Attach) -> Result<(Announcer, Ready), Error> {
+    /// Serves one attach; false when it was told to stop.
+    async fn serve(
+        &mut self,
+        (mut attach, announcer, ready): (Attach, Announcer, Ready),
+        stopped: &mut oneshot::Receiver<()>,
+    ) -> Result<bool, Error> {
+        tracing::info!(address = %ready.address, port = ready.announced_port, "attached");
+        self.told.send_replace(Some(ready));
+        let detached = tokio::select! {
+            never = attach.run() => match never {},
+            changed = self.watch.changed() => changed.map(|_| true)?,
+            _ = stopped => false,
+        };
+        self.told.send_replace(None);
+        drop(attach);
+        if !detached {
+            announcer.shutdown().await;
+        }
+        // Otherwise there is no link to say goodbye on.
+        tracing::info!(interface = %self.interface, "detached");
+        Ok(detached)
+    }
+
+    fn attach(&self, link: LinkAddress) -> Result<(Attach, Announcer, Ready), Error> {
+        let attach = Attach::open(Arc::clone(&self.phone), link)?;
         let address = link.socket(0);
         let announced_port = attach.announced_port().map_err(|source| ListenError { address, source })?;
         let identity = &self.phone.identity;
@@ -255,6 +270,18 @@ impl Running {
             derived: !identity.derived.is_empty(),
             derived_keys: identity.derived.clone(),
         };
-        Ok((announcer, ready))
+        Ok((attach, announcer, ready))
     }
+}
+
+/// Whether an error says that the address or the interface vanished in the meantime.
+fn is_gone(error: &Error) -> bool {
+    /// Source: Linux, include/uapi/asm-generic/errno-base.h.
+    const ENODEV: i32 = 19;
+    let source = match error {
+        Error::Listen(error) => &error.source,
+        Error::Announce(iosmux_mdns::io::Error::Socket { source, .. }) => source,
+        _ => return false,
+    };
+    source.kind() == std::io::ErrorKind::AddrNotAvailable || source.raw_os_error() == Some(ENODEV)
 }

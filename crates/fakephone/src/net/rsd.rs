@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use iosmux_xpc::io::{Connection, Error, Event};
+use iosmux_xpc::io::{Error, Event};
 use iosmux_xpc::rsd::{Handshake, Message, RsdError, key};
-use iosmux_xpc::{Body, NotSourced, Object, not_sourced};
+use iosmux_xpc::{Body, NotSourced, View, not_sourced};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -46,29 +46,23 @@ pub(super) async fn serve(
                     let _ = peers.send(peers::Event::Introduced { connection: id, uuid }).await;
                     continue;
                 }
-                match answer(&body.object(), wants_reply) {
+                match answer(body.view(), wants_reply) {
                     Ok(Answer::Reply(reply)) => connection.reply(message, reply.to_object()).await?,
                     Ok(Answer::Nothing) => {}
                     Ok(Answer::Unknown(gap)) => phone.gaps.count(gap, RSD),
-                    Err(error) => tracing::warn!(%error, "an RSD message was ignored"),
+                    Err(error) => tracing::debug!(%error, "an RSD message was ignored"),
                 }
             }
             Event::FileIncoming { .. } | Event::FileWanted { .. } => phone.gaps.count(RSD_MESSAGE, RSD),
         }
     }
-    close(connection).await;
     Ok(())
-}
-
-async fn close(connection: Connection) {
-    connection.close().await;
 }
 
 /// The UUID of a Handshake; the rest of it is nothing that `remoted` is known to act on, and clients leave keys out.
 fn peer_uuid(body: &Body) -> Option<Uuid> {
-    let object = body.object();
-    let is_handshake = object.get(key::MESSAGE_TYPE).and_then(Object::as_str) == Some("Handshake");
-    object.get(key::UUID).and_then(Object::as_uuid).filter(|_| is_handshake)
+    let message_type = body.view().get(key::MESSAGE_TYPE)?;
+    body.view().get(key::UUID)?.as_uuid().filter(|_| message_type.as_str() == Some("Handshake"))
 }
 
 #[derive(Debug, PartialEq)]
@@ -79,8 +73,8 @@ enum Answer {
 }
 
 /// What to say to a message. Source: protocol.md §4.1.
-fn answer(object: &Object, wants_reply: bool) -> Result<Answer, RsdError> {
-    Ok(match (Message::from_object(object)?, wants_reply) {
+fn answer(body: View<'_>, wants_reply: bool) -> Result<Answer, RsdError> {
+    Ok(match (Message::from_view(body)?, wants_reply) {
         (heartbeat @ Message::Heartbeat { .. }, true) => Answer::Reply(heartbeat),
         (Message::Reset, true) => Answer::Reply(Message::Result("Ok".to_owned())),
         // A Handshake without UUID; nothing is remembered. A Goodbye is followed by the end of the connection.
@@ -92,7 +86,13 @@ fn answer(object: &Object, wants_reply: bool) -> Result<Answer, RsdError> {
 
 #[cfg(test)]
 mod tests {
+    use iosmux_xpc::{Limits, Object};
+
     use super::*;
+
+    fn answer(object: &Object, wants_reply: bool) -> Result<Answer, RsdError> {
+        super::answer(View::parse(&object.encode().unwrap(), &Limits::default()).unwrap(), wants_reply)
+    }
 
     #[test]
     fn heartbeat_and_reset_are_answered() {
