@@ -62,11 +62,13 @@ impl Lease {
         Some(self.since.saturating_add(part(self.life, *percent, 100)).saturating_add(self.jitter))
     }
 
-    /// Notes that the question was asked at `now`.
-    pub(crate) fn asked(&mut self, now: Duration) {
+    /// True when the record should be asked for at `now`; notes that it is.
+    pub(crate) fn take_refresh(&mut self, now: Duration) -> bool {
+        let before = self.refreshes;
         while self.refresh_at().is_some_and(|at| at <= now) {
             self.refreshes = self.refreshes.saturating_add(1);
         }
+        self.refreshes > before
     }
 
     /// The seconds left when more than half of the life is left: then it is a known answer. Source: RFC 6762 §7.1.
@@ -94,7 +96,7 @@ mod tests {
         let mut lease = Lease::new(s(100), 100, 0);
         for at in [180, 185, 190, 195] {
             assert_eq!(lease.refresh_at(), Some(s(at)));
-            lease.asked(s(at));
+            assert!(!lease.take_refresh(s(at - 1)) && lease.take_refresh(s(at)));
         }
         assert_eq!(lease.refresh_at(), None);
         assert!(!lease.has_expired(s(199)) && lease.has_expired(s(200)));

@@ -1,6 +1,7 @@
 //! Browsing for one service type on one link: datagrams and time in, queries and events out.
 
 mod cache;
+mod entry;
 mod schedule;
 
 use std::{net::SocketAddrV6, time::Duration};
@@ -15,7 +16,8 @@ use crate::{
     rng::Rng,
     service_type,
 };
-use cache::{Cache, Context};
+use cache::{Cache, Change};
+use entry::{Context, View};
 use schedule::Schedule;
 
 /// The shortest pause between two queries, so that a neighbour can't make us flood the link.
@@ -230,36 +232,28 @@ impl Browser {
 
     /// Compares what is known with what was said, and says the difference.
     fn report(&mut self, now: Duration) -> Vec<Action> {
-        let removed = |instance: Instance| BrowseEvent::Removed { name: instance.name };
-        let mut events: Vec<_> = self.cache.expire(now).into_iter().map(removed).collect();
-        let mut views = Vec::new();
-        for (name, entry) in &self.cache.instances {
-            let resolved = self.cache.resolve(entry);
-            views.push(resolved.and_then(|(host, port, addresses)| {
-                let scoped = addresses.into_iter().map(|ip| scoped(ip, port, self.interface_index));
-                let label = name.label_under(&self.service_type)?;
-                Some(Instance {
-                    name: label_text(label),
-                    host: host.to_string(),
-                    port,
-                    addresses: scoped.collect(),
-                    txt: entry.txt(),
-                })
-            }));
-        }
-        for (entry, view) in self.cache.instances.values_mut().zip(views) {
-            if entry.reported == view {
-                continue;
-            }
-            let before = std::mem::replace(&mut entry.reported, view.clone());
-            events.extend(match (before, view) {
-                (None, Some(instance)) => Some(BrowseEvent::Found(instance)),
-                (Some(_), Some(instance)) => Some(BrowseEvent::Updated(instance)),
-                (Some(instance), None) => Some(removed(instance)),
+        let gone = self.cache.expire(now);
+        let removed = |name: &Name| BrowseEvent::Removed { name: self.label(name) };
+        let mut events: Vec<_> = gone.iter().map(removed).collect();
+        for Change { name, before, after } in self.cache.changes() {
+            events.extend(match (before, after) {
+                (None, Some(view)) => Some(BrowseEvent::Found(self.instance(&name, view))),
+                (Some(_), Some(view)) => Some(BrowseEvent::Updated(self.instance(&name, view))),
+                (Some(_), None) => Some(BrowseEvent::Removed { name: self.label(&name) }),
                 (None, None) => None,
             });
         }
         events.into_iter().map(Action::Event).collect()
+    }
+
+    fn label(&self, name: &Name) -> String {
+        name.label_under(&self.service_type).map(label_text).unwrap_or_default()
+    }
+
+    fn instance(&self, name: &Name, view: View) -> Instance {
+        let View { host, port, addresses, txt } = view;
+        let addresses = addresses.into_iter().map(|ip| scoped(ip, port, self.interface_index)).collect();
+        Instance { name: self.label(name), host: host.to_string(), port, addresses, txt }
     }
 
     /// Asks everything that is due in one query for each socket.

@@ -148,7 +148,8 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Send { to: Destination::Group, bytes } => {
-                    match send(&self.socket, &bytes, socket::group(self.interface_index)).await {
+                    let index = self.interface_index;
+                    match send(&self.socket, &bytes, socket::group(index), index).await {
                         Sent::Yes => {}
                         // The announcement in 200 ms holds whatever else was due.
                         Sent::No => drop(self.machine.on(self.clock.now(), Input::SendFailed)),
@@ -156,7 +157,7 @@ impl Driver {
                     }
                 }
                 Action::Send { to: Destination::Unicast(to), bytes } => {
-                    send(&self.socket, &bytes, to).await;
+                    send(&self.socket, &bytes, to, self.interface_index).await;
                 }
                 Action::Conflict { from, record } => {
                     tracing::warn!(%from, %record, "another host claims our name; announcing goes on");

@@ -78,7 +78,7 @@ impl Browser {
         Ok(Self { events, restart, counters, _task: task })
     }
 
-    /// The next event; `None` once the interface doesn't exist any more. Cancel-safe.
+    /// The next event; `None` once a question can't be sent because the interface doesn't exist any more. Cancel-safe.
     pub async fn next(&mut self) -> Option<BrowseEvent> {
         self.events.recv().await
     }
@@ -149,7 +149,8 @@ impl Driver {
                     let Some((_, socket)) = self.sockets.iter().find(|(own, _)| *own == path) else {
                         continue;
                     };
-                    match send(socket, &bytes, socket::group(self.interface_index)).await {
+                    let index = self.interface_index;
+                    match send(socket, &bytes, socket::group(index), index).await {
                         Sent::Yes => sent = true,
                         Sent::No => {}
                         Sent::InterfaceGone => return false,

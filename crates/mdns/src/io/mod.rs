@@ -9,6 +9,7 @@ mod socket;
 
 use std::{
     hash::{BuildHasher, RandomState},
+    net::SocketAddrV6,
     time::Duration,
 };
 
@@ -103,14 +104,16 @@ enum Sent {
     InterfaceGone,
 }
 
-async fn send(socket: &UdpSocket, bytes: &[u8], to: std::net::SocketAddrV6) -> Sent {
-    match timeout(SEND_DEADLINE, socket.send_to(bytes, to)).await {
-        Ok(Ok(_)) => Sent::Yes,
-        Ok(Err(error)) if socket::is_interface_gone(&error) => Sent::InterfaceGone,
-        Ok(Err(error)) => {
-            tracing::debug!(%to, %error, "an mDNS message was not sent");
-            Sent::No
-        }
-        Err(_) => Sent::No,
+/// Sends to the group of an interface or to a neighbour on it.
+async fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddrV6, interface_index: u32) -> Sent {
+    let error = match timeout(SEND_DEADLINE, socket.send_to(bytes, to)).await {
+        Ok(Ok(_)) => return Sent::Yes,
+        Ok(Err(error)) => error,
+        Err(_) => std::io::ErrorKind::TimedOut.into(),
+    };
+    tracing::debug!(%to, %error, "an mDNS message was not sent");
+    match socket::interface_exists(socket, interface_index) {
+        true => Sent::No,
+        false => Sent::InterfaceGone,
     }
 }

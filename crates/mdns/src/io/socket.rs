@@ -5,7 +5,7 @@ use std::{
     net::{Ipv6Addr, SocketAddrV6},
 };
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::{net::UdpSocket, runtime::Handle};
 
 use super::{Error, Result};
@@ -13,6 +13,9 @@ use crate::{GROUP, PORT, browser::Path};
 
 /// Hop limit of every message. Source: RFC 6762 §11.
 const HOPS: u32 = 255;
+/// The same numbers on Linux and Darwin.
+const ENXIO: i32 = 6;
+const ENODEV: i32 = 19;
 
 /// Opens the socket of a path on one interface. Must be called inside a tokio runtime.
 pub(super) fn open(path: Path, interface_index: u32) -> Result<UdpSocket> {
@@ -65,7 +68,12 @@ pub(super) fn group(interface_index: u32) -> SocketAddrV6 {
     SocketAddrV6::new(GROUP, PORT, 0, interface_index)
 }
 
-/// True for the errors by which a kernel says that the interface index names nothing: ENODEV and ENXIO.
-pub(super) fn is_interface_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(19 | 6))
+/// False when the interface index names nothing any more. A failed send doesn't tell: it is EADDRNOTAVAIL for a link that
+/// is down, one without address and one that is gone; choosing the interface again is ENODEV (Linux) or ENXIO (Darwin)
+/// only for the last.
+pub(super) fn interface_exists(socket: &UdpSocket, interface_index: u32) -> bool {
+    match SockRef::from(socket).set_multicast_if_v6(interface_index) {
+        Err(error) => !matches!(error.raw_os_error(), Some(ENODEV | ENXIO)),
+        Ok(()) => true,
+    }
 }
