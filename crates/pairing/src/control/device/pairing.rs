@@ -13,6 +13,9 @@ use crate::setup::{DeviceStep, PINLESS, SetupDevice, SetupOutcome};
 use crate::tlv8::{PeerError, PeerErrorCode, Tlv8, error_reply};
 use crate::verify::{V3Outcome, VerifyDevice};
 
+/// What a declined host is told: the text is ours, but pymobiledevice3 wants one.
+const DECLINED: &str = "The user did not trust this host.";
+
 impl DeviceControl {
     pub(super) fn on_verify_step(
         &mut self,
@@ -100,7 +103,7 @@ impl DeviceControl {
             return self.begin_setup(PINLESS, rng, actions);
         }
         self.state = State::Idle;
-        self.send_event(Event::PairingRejectedWithError(None), actions);
+        self.send_event(Event::PairingRejectedWithError(Some(DECLINED.to_owned())), actions);
         Ok(())
     }
 
