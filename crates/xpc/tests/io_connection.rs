@@ -185,6 +185,18 @@ async fn the_driver_ends_when_both_handles_are_gone() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_driver_ends_also_when_the_peer_never_reads() {
+    let (ours, mut theirs) = duplex(1 << 10);
+    let (connection, events) = Connection::client(ours, config());
+    connection.send(Object::Data(vec![0; 2 << 20])).await.unwrap();
+    drop((connection, events));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut said = vec![];
+    theirs.read_to_end(&mut said).await.unwrap();
+    assert!(said.len() < 2 << 20, "{} bytes were written to a peer that does not read", said.len());
+}
+
 #[tokio::test]
 async fn calls_on_a_closed_connection_say_so() {
     let ((client, mut events), server) = pair(1 << 12);

@@ -26,6 +26,8 @@ use crate::{
 const READ: usize = 16 << 10;
 /// Bytes that may wait for the peer before calls wait too.
 const QUEUE_MARK: usize = 1 << 20;
+/// How often to look whether anybody still holds a handle, while the peer does not read.
+const HANDLE_CHECK: Duration = Duration::from_secs(1);
 /// How long a last word may take to be written.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -143,6 +145,10 @@ impl Driver {
                 () = self.events.closed(), if self.handles_gone => {
                     self.session.close();
                     self.finished = true;
+                }
+                // While calls wait, nothing else tells that the handles are gone.
+                () = tokio::time::sleep(HANDLE_CHECK), if !roomy => {
+                    self.handles_gone = self.commands.is_closed();
                 }
                 () = sleep_until(self.started, deadline) => self.session.tick(self.started.elapsed())?,
             }
