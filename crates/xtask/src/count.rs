@@ -7,7 +7,7 @@ pub(crate) struct Counts {
     pub(crate) passed: usize,
     /// Tests that failed.
     pub(crate) failed: usize,
-    /// Tests that were left out on purpose (`--without`), never `#[ignore]`d ones.
+    /// Tests that were left out on purpose (`--without`), never ignored ones.
     pub(crate) skipped: usize,
 }
 

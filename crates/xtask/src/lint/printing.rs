@@ -8,8 +8,10 @@ const STREAMS: &[&str] = &["std::io::stdout", "std::io::stderr", "std::process::
 
 /// What `file` of a crate in `layer` prints or ends although it must not.
 pub(crate) fn wrong(file: &str, layer: Layer, mentions: &Mentions) -> Vec<String> {
-    // A program's main file may talk: usage, and the reason for its end.
-    if layer == Layer::Front || file.ends_with("/src/main.rs") || file.contains("/src/bin/") {
+    // A program may talk in one place: usage, where it listens, the reason for its end.
+    let program =
+        ["/src/main.rs", "/src/cli.rs"].iter().any(|end| file.ends_with(end)) || file.contains("/src/bin/");
+    if layer == Layer::Front || program {
         return Vec::new();
     }
     let macros = mentions.macros.iter().filter(|(name, _)| MACROS.contains(&name.as_str()));

@@ -6,7 +6,6 @@ use crate::cache::Cache;
 use crate::lint::{docs, flake, gaps, layers, lengths, marks, printing, purity, source};
 use crate::project::Project;
 use anyhow::{Context as _, Result};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -144,7 +143,7 @@ fn house_rules(session: &mut Session<'_>) -> Result<()> {
 /// The rules that read Rust sources.
 fn sources(session: &mut Session<'_>, project: &Project, files: &[String]) -> Result<()> {
     let (mut impure, mut prints, mut unnamed, mut names) =
-        (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
+        (Vec::new(), Vec::new(), Vec::new(), gaps::Names::new());
     for package in project.packages() {
         let Some(place) = layers::place(&package.name) else { continue };
         let folder = package
@@ -165,7 +164,8 @@ fn sources(session: &mut Session<'_>, project: &Project, files: &[String]) -> Re
             }
             prints.extend(printing::wrong(file, place.layer, &mentions));
             match gaps::names(file, &mentions) {
-                Ok(found) => names.extend(found),
+                Ok(found) if found.is_empty() => {}
+                Ok(found) => names.entry(package.name.to_string()).or_default().extend(found),
                 Err(wrong) => unnamed.extend(wrong),
             }
         }
