@@ -1,2 +1,15 @@
-//! Placeholder.
-fn main() {}
+//! The iosmux command: it demonstrates, shows and diagnoses.
+
+mod cmd;
+mod demo;
+mod exit;
+mod lab;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cmd::run(cmd::Cli::parse())
+}

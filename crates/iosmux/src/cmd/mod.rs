@@ -1,0 +1,63 @@
+//! The subcommands, one file each.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::output::Output;
+
+pub(crate) mod demo;
+
+/// An iPhone on a Linux host, in a macOS VM as if the VM owned the cable.
+#[derive(Debug, Parser)]
+#[command(name = "iosmux", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failure, 2 usage, 3 device not found, 4 permission, 5 not paired, 6 unsupported here.
+Logs: IOSMUX_LOG=debug, or of one part: IOSMUX_LOG=iosmux_mdns=trace. Colours: off with NO_COLOR.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Arguments),
+}
+
+/// Runs the command of the command line. The process must still have one thread.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let output = Output::new();
+    output.log();
+    let result = match cli.command {
+        Command::Demo(arguments) => demo::run(&arguments, &output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            Exit::of(&error).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_reads_as_intended() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        insta::assert_snapshot!("help", command.render_help());
+        let demo = command.find_subcommand_mut("demo").unwrap();
+        insta::assert_snapshot!("help_demo", demo.render_long_help());
+    }
+}

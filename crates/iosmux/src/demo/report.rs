@@ -1,0 +1,230 @@
+//! What the demo learned, for people and for programs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use iosmux_fakephone::net::Ready;
+use serde::Serialize;
+
+use super::catalogue::Phone;
+
+/// The form of the JSON. It changes when a field changes its meaning or goes away; new fields keep it.
+const SCHEMA: &str = "iosmux-demo/1";
+
+/// The property with the UDID. Source: protocol.md §4.1.
+const UDID: &str = "UniqueDeviceID";
+
+/// How long each part took. `total` runs from the start of the program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timings {
+    pub(crate) lab: Duration,
+    /// The kernel's duplicate-address detection.
+    pub(crate) address_detection: Duration,
+    /// Until the simulated phones announced themselves.
+    pub(crate) phones: Duration,
+    pub(crate) discover: Duration,
+    pub(crate) catalogue: Duration,
+    pub(crate) total: Duration,
+}
+
+/// A namespace of the lab and the command that enters it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Namespace {
+    pub(crate) name: String,
+    pub(crate) join: String,
+}
+
+/// The result of a demo.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) phones: &'a [Phone],
+    /// What the simulated phones say of themselves.
+    pub(crate) simulated: &'a [Ready],
+    /// The VM's interface on the link.
+    pub(crate) interface: &'a str,
+    pub(crate) timings: Timings,
+    /// Empty unless the lab stays up.
+    pub(crate) namespaces: &'a [Namespace],
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: &'static str,
+    phones: Vec<JsonPhone<'a>>,
+    timings_ms: JsonTimings,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    namespaces: &'a [Namespace],
+}
+
+#[derive(Serialize)]
+struct JsonPhone<'a> {
+    udid: &'a str,
+    /// Properties that were made for the demo, not captured.
+    derived_keys: &'a [&'static str],
+    product_type: &'a str,
+    os_version: &'a str,
+    build_version: &'a str,
+    link: Link,
+    services: usize,
+}
+
+#[derive(Serialize)]
+struct Link {
+    address: String,
+    rsd_port: u16,
+}
+
+#[derive(Serialize)]
+struct JsonTimings {
+    lab: f64,
+    address_detection: f64,
+    phones: f64,
+    discover: f64,
+    catalogue: f64,
+    total: f64,
+}
+
+impl Report<'_> {
+    /// The JSON form.
+    pub(crate) fn json(&self) -> impl Serialize {
+        let Timings { lab, address_detection, phones, discover, catalogue, total } = self.timings;
+        Json {
+            schema: SCHEMA,
+            phones: self.phones.iter().map(|phone| self.json_phone(phone)).collect(),
+            timings_ms: JsonTimings {
+                lab: milliseconds(lab),
+                address_detection: milliseconds(address_detection),
+                phones: milliseconds(phones),
+                discover: milliseconds(discover),
+                catalogue: milliseconds(catalogue),
+                total: milliseconds(total),
+            },
+            namespaces: self.namespaces,
+        }
+    }
+
+    fn json_phone<'a>(&'a self, phone: &'a Phone) -> JsonPhone<'a> {
+        JsonPhone {
+            udid: &phone.udid,
+            derived_keys: self.derived_keys(phone),
+            product_type: &phone.product_type,
+            os_version: &phone.os_version,
+            build_version: &phone.build_version,
+            link: Link { address: self.scoped(phone), rsd_port: phone.port },
+            services: phone.services,
+        }
+    }
+
+    /// The table, and which part of the time was the kernel's.
+    pub(crate) fn text(&self) -> String {
+        let mut rows = vec![["MODEL", "IOS", "UDID", "SERVICES", "ADDRESS"].map(str::to_owned)];
+        for phone in self.phones {
+            let mark = if self.derived_keys(phone).contains(&UDID) { " (derived)" } else { "" };
+            rows.push([
+                phone.product_type.clone(),
+                format!("{} ({})", phone.os_version, phone.build_version),
+                format!("{}{mark}", phone.udid),
+                phone.services.to_string(),
+                format!("[{}]:{}", self.scoped(phone), phone.port),
+            ]);
+        }
+        let mut text = table(&rows);
+        let Timings { total, address_detection, .. } = self.timings;
+        let (total, kernel) = (total.as_secs_f64(), address_detection.as_secs_f64());
+        let _ = write!(
+            text,
+            "\n{total:.2} s in all, {kernel:.2} s of it the kernel's duplicate-address detection"
+        );
+        text
+    }
+
+    fn derived_keys(&self, phone: &Phone) -> &[&'static str] {
+        let simulated = self.simulated.iter().find(|simulated| simulated.udid == phone.udid);
+        simulated.map(|simulated| simulated.derived_keys.as_slice()).unwrap_or_default()
+    }
+
+    /// A phone's address as the VM writes it.
+    pub(super) fn scoped(&self, phone: &Phone) -> String {
+        format!("{}%{}", phone.address, self.interface)
+    }
+}
+
+/// Left-aligned columns, two spaces apart.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let _ = write!(line, "{cell:width$}  ", width = width(column));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Milliseconds to a tenth.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// A report for the tests of what is shown.
+#[cfg(test)]
+pub(super) fn with_report<T>(test: impl FnOnce(&Report<'_>) -> T) -> T {
+    let phone = |udid: &str, last: u16| Phone {
+        udid: udid.to_owned(),
+        product_type: "iPhone11,6".to_owned(),
+        os_version: "17.0.3".to_owned(),
+        build_version: "21A360".to_owned(),
+        services: 67,
+        address: std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last),
+        port: 58783,
+    };
+    let simulated = |udid: &str, derived_keys: &[&'static str]| Ready {
+        schema: "fakephone/ready/1",
+        interface: "ncm0".to_owned(),
+        address: String::new(),
+        rsd_port: 58783,
+        announced_port: 1,
+        udid: udid.to_owned(),
+        uuid: uuid::Uuid::nil(),
+        services: 67,
+        derived: true,
+        derived_keys: derived_keys.to_vec(),
+    };
+    let (first, second) = ("00008020-0000000000001234", "00008020-0000000000001235");
+    let namespace = |name: &str, fd: u8| Namespace {
+        name: name.to_owned(),
+        join: format!("nsenter --target 4242 --user --preserve-credentials --net=/proc/4242/fd/{fd}"),
+    };
+    test(&Report {
+        phones: &[phone(first, 1), phone(second, 2)],
+        simulated: &[simulated(first, &["UUID"]), simulated(second, &[UDID, "UUID"])],
+        interface: "eth0",
+        timings: Timings {
+            lab: Duration::from_micros(7_340),
+            address_detection: Duration::from_millis(1_500),
+            phones: Duration::from_millis(5),
+            discover: Duration::from_millis(30),
+            catalogue: Duration::from_millis(9),
+            total: Duration::from_millis(1_550),
+        },
+        namespaces: &[namespace("host", 9), namespace("vm", 15), namespace("phone", 20)],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_reads_as_intended() {
+        with_report(|report| insta::assert_snapshot!(report.text()));
+    }
+
+    #[test]
+    fn the_json_keeps_the_contract() {
+        with_report(|report| insta::assert_json_snapshot!(report.json()));
+    }
+}

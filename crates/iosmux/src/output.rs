@@ -1,0 +1,156 @@
+//! The only place that prints: steps and errors on stderr, results on stdout.
+#![allow(clippy::print_stderr, reason = "this is the module that prints")]
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use console::{Term, style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How wide the names of steps are.
+const STEP_WIDTH: usize = 18;
+
+/// Every phone on a link bears the same name (protocol.md §2): that they say so of each other is no news here.
+const LOG_FILTER: &str = "warn,iosmux_mdns::io::announce=error";
+
+/// The terminal, or what stands in for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    bars: MultiProgress,
+    /// Whether stderr is a terminal: else each step is one plain line.
+    live: bool,
+}
+
+/// A step that is going on. Dropping it leaves no line behind.
+pub(crate) struct Step {
+    output: Output,
+    name: &'static str,
+    start: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Output {
+    pub(crate) fn new() -> Self {
+        Self { bars: MultiProgress::new(), live: Term::stderr().is_term() }
+    }
+
+    /// Sends log lines to stderr, above the steps. The variable IOSMUX_LOG chooses them.
+    pub(crate) fn log(&self) {
+        let filter = EnvFilter::try_from_env("IOSMUX_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+        let colours = console::colors_enabled_stderr();
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(self.clone()).init();
+    }
+
+    /// Shows a step that began at `start`.
+    pub(crate) fn step(&self, name: &'static str, doing: &str, start: Instant) -> Step {
+        let bar = self.live.then(|| {
+            let bar = self.bars.add(ProgressBar::new_spinner());
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {prefix} {msg} {elapsed}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            bar.set_prefix(format!("{name:STEP_WIDTH$}"));
+            bar.set_message(doing.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Step { output: self.clone(), name, start, bar }
+    }
+
+    /// A line for the person at the terminal.
+    pub(crate) fn note(&self, line: &str) {
+        self.bars.suspend(|| eprintln!("{line}"));
+    }
+
+    /// The reason why a command fails.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        let mark = style("error:").for_stderr().red().bold();
+        self.bars.suspend(|| eprintln!("{mark} {error:#}"));
+    }
+
+    /// A result as text on stdout.
+    pub(crate) fn result(&self, text: &str) -> io::Result<()> {
+        self.bars.suspend(|| writeln!(io::stdout(), "{text}"))
+    }
+
+    /// A result as JSON on stdout.
+    pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
+        self.result(&serde_json::to_string_pretty(value)?)
+    }
+}
+
+impl Step {
+    /// Ends the step and says how long it took.
+    pub(crate) fn done(mut self, what: &str) -> Duration {
+        let took = self.start.elapsed();
+        self.clear();
+        let line = line(self.name, what, took);
+        let mark = style("✓").for_stderr().green();
+        self.output.bars.suspend(|| eprintln!("{mark} {line}"));
+        took
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn line(name: &str, what: &str, took: Duration) -> String {
+    format!("{name:STEP_WIDTH$} {:>8.1} ms  {what}", took.as_secs_f64() * 1000.0)
+}
+
+/// One log line: written as a whole, so that a spinner can step aside for it.
+pub(crate) struct LogLine<'a> {
+    bars: &'a MultiProgress,
+    text: Vec<u8>,
+}
+
+impl Write for LogLine<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LogLine<'_> {
+    fn drop(&mut self) {
+        // A log that can't be written has nowhere to say so.
+        let _ = self.bars.suspend(|| io::stderr().write_all(&self.text));
+    }
+}
+
+impl<'a> MakeWriter<'a> for Output {
+    type Writer = LogLine<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LogLine { bars: &self.bars, text: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_line_up() {
+        let lines = [
+            line("lab", "3 namespaces", Duration::from_micros(7_340)),
+            line("address detection", "2 addresses", Duration::from_millis(1_512)),
+        ];
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}
