@@ -82,7 +82,7 @@ impl Built {
         }
         self.tests.push(TestProgram {
             package: package.name.to_string(),
-            feature: feature_of(&artifact.target),
+            feature: feature_of(&artifact.target, &text_of(&artifact.target)),
             target: artifact.target.name,
             path,
             folder: package.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
@@ -96,41 +96,37 @@ impl Built {
     }
 }
 
-/// The tier feature of a target: required by it, or, for `tests/net_*.rs` and `tests/peers_*.rs`, meant by its name.
-fn feature_of(target: &Target) -> Option<&'static str> {
+/// The tier feature that a target requires: in Cargo.toml, or at its head by `#![cfg(feature = "…")]`.
+fn feature_of(target: &Target, text: &str) -> Option<&'static str> {
     let required = |feature: &str| target.required_features.iter().any(|name| name == feature);
-    let named = |prefix: &str| {
-        target.kind.contains(&TargetKind::Test)
-            && target.name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    [("net", NET), ("peers", PEERS)]
-        .into_iter()
-        .find(|(p, f)| required(f) || named(p))
-        .map(|(_, feature)| feature)
+    let at_head = |feature: &str| text.contains(&format!("#![cfg(feature = \"{feature}\")]"));
+    [NET, PEERS].into_iter().find(|feature| required(feature) || at_head(feature))
+}
+
+/// The source text of a target's root file.
+pub(crate) fn text_of(target: &Target) -> String {
+    std::fs::read_to_string(&target.src_path).unwrap_or_default()
 }
 
 /// What is wrong with the way in which a package declares its net and peer tests.
 ///
-/// They must require their feature, in Cargo.toml or at their head, so that a plain `cargo test` passes anywhere; and
-/// the package must say where they run: `[package.metadata.iosmux] net-tests = "inside" | "outside"` a namespace.
+/// A test that needs more than Rust requires its feature, so that a plain `cargo test` passes anywhere, and its package
+/// says where it runs: `[package.metadata.iosmux] net-tests = "inside" | "outside"` a namespace.
 pub(crate) fn undeclared(package: &Package, read: &dyn Fn(&Target) -> String) -> Vec<String> {
     let mut wrong = Vec::new();
+    let tests: Vec<(&Target, Option<&str>)> =
+        package.targets.iter().map(|target| (target, feature_of(target, &read(target)))).collect();
     for feature in [NET, PEERS] {
-        let tests: Vec<&Target> = package.targets.iter().filter(|t| feature_of(t) == Some(feature)).collect();
-        if tests.is_empty() && package.features.contains_key(feature) {
+        if package.features.contains_key(feature) && tests.iter().all(|(_, found)| *found != Some(feature)) {
             wrong.push(format!("{}: feature {feature} has no test target", package.name));
         }
-        for target in tests {
-            let head = format!("#![cfg(feature = \"{feature}\")]");
-            if !target.required_features.iter().any(|name| name == feature) && !read(target).contains(&head) {
-                wrong.push(format!(
-                    "{}: test {} must require the feature {feature}",
-                    package.name, target.name
-                ));
-            }
-            if let Err(reason) = place_of(package, feature, &target.name) {
-                wrong.push(reason);
-            }
+    }
+    for (target, feature) in tests {
+        if feature.is_none() && target.kind.contains(&TargetKind::Test) && target.name.starts_with("net_") {
+            wrong.push(format!("{}: test {} must require the feature {NET}", package.name, target.name));
+        }
+        if let Some(Err(reason)) = feature.map(|feature| place_of(package, feature, &target.name)) {
+            wrong.push(reason);
         }
     }
     wrong
@@ -204,6 +200,7 @@ mod tests {
         assert_eq!(wrong, ["sample: test net_announce must require the feature net-tests"]);
         let head = |_: &Target| "//! Links.\n#![cfg(feature = \"net-tests\")]\n".to_owned();
         assert_eq!(undeclared(&sample, &head), Vec::<String>::new());
+        assert_eq!(feature_of(&sample.targets[0], &head(&sample.targets[0])), Some(NET));
     }
 
     #[test]

@@ -113,9 +113,8 @@ fn house_rules(session: &mut Session<'_>) -> Result<()> {
     let uses: Vec<_> =
         packages.iter().map(|package| (package.name.to_string(), layers::uses(package))).collect();
     report(session, "arrows between crates point downward", layers::wrong(&uses));
-    let text =
-        |target: &cargo_metadata::Target| std::fs::read_to_string(&target.src_path).unwrap_or_default();
-    let undeclared = packages.iter().flat_map(|package| artifacts::undeclared(package, &text)).collect();
+    let undeclared =
+        packages.iter().flat_map(|package| artifacts::undeclared(package, &artifacts::text_of)).collect();
     report(session, "net and peer tests are declared", undeclared);
     sources(session, project, &files)?;
 
