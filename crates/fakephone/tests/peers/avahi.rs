@@ -60,8 +60,9 @@ impl Avahi {
     }
 }
 
+/// The folder holds a starter for each program, which finds the libraries that belong to it.
 fn program(name: &str) -> PathBuf {
-    peer("IOSMUX_PEER_AVAHI").join("bin").join(name)
+    peer("IOSMUX_PEER_AVAHI").join(format!("iosmux-{name}"))
 }
 
 /// A /run of its own, and a user `avahi`, who is root here: the daemon asks for both and changes neither.
