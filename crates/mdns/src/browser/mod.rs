@@ -298,6 +298,8 @@ impl Browser {
         if path == Path::OneShot {
             let random = self.rng.next();
             query.id = u16::try_from(random & 0xffff).unwrap_or(0).max(1);
+            // It must look like a plain DNS query: avahi 0.8 drops one with known answers whole.
+            query.answers.clear();
         }
         let unicast = first && (path == Path::OneShot || self.mode == BrowseMode::Shared);
         query.questions.iter_mut().for_each(|question| question.unicast = unicast);

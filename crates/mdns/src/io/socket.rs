@@ -1,4 +1,8 @@
 //! UDP sockets for one link.
+//!
+//! A socket on `[::]:5353` gets the group's messages from every link that any socket of the machine joined it on, and on
+//! Linux IPV6_MULTICAST_ALL looks at the group only, not at the interface: the state machines drop what other links say
+//! by the scope of the sender. Binding to the device instead would take unicast to 5353 away from the system's responder.
 
 use std::{
     io,
@@ -47,14 +51,7 @@ fn configure(socket: &Socket, interface_index: u32) -> io::Result<()> {
     socket.set_multicast_hops_v6(HOPS)?;
     socket.set_unicast_hops_v6(HOPS)?;
     // A responder on this machine hears us too.
-    socket.set_multicast_loop_v6(true)?;
-    // Without this the kernel wakes us for groups that other sockets joined on other links; the filter by scope would
-    // drop those, so a kernel that doesn't know the option is fine.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket.set_multicast_all_v6(false) {
-        tracing::debug!(%error, "multicast of other links reaches this socket and is filtered");
-    }
-    Ok(())
+    socket.set_multicast_loop_v6(true)
 }
 
 /// Lets any number of processes hold the port: Linux asks for the first, Darwin for the second, avahi sets both.

@@ -150,6 +150,22 @@ fn one_full_answer_is_enough_and_later_queries_name_what_is_known() {
 }
 
 #[test]
+fn a_one_shot_query_never_holds_known_answers() {
+    let mut sim = Sim::new(BrowseMode::Both);
+    sim.run(ms(10));
+    sim.hears(ncm());
+    sim.log.clear();
+    sim.run(ms(60_000));
+    let queries = |path: &str| sim.log.iter().filter(|line| line.contains(path)).cloned().collect::<String>();
+    assert!(queries("Shared").contains("answer "), "{}", queries("Shared"));
+    assert!(
+        !queries("OneShot").is_empty() && !queries("OneShot").contains("answer "),
+        "{}",
+        queries("OneShot")
+    );
+}
+
+#[test]
 fn asks_for_what_is_missing_step_by_step() {
     let mut sim = Sim::new(BrowseMode::Shared);
     sim.run(ms(150));
