@@ -29,6 +29,16 @@ pub struct PeerInfo {
     pub serial_number: Option<String>,
 }
 
+/// What a host says about itself in M5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostDescription {
+    /// Its name, which the device shows.
+    pub name: String,
+    /// A UDID: only for accessories that expect a device as the host (pairable hosts, protocol.md §2); idevice's wants
+    /// one.
+    pub udid: Option<String>,
+}
+
 /// What a simulated device says about itself in M6.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceDescription {
@@ -58,17 +68,18 @@ fn irk(identity: &Identity) -> (String, Value) {
 ///
 /// # Errors
 /// [`OpackError::Unwritable`] for a name of more than 255 bytes.
-pub fn host_info(identity: &Identity, host_name: &str) -> Result<Vec<u8>, OpackError> {
-    Value::Dictionary(vec![
+pub fn host_info(identity: &Identity, host: &HostDescription) -> Result<Vec<u8>, OpackError> {
+    let mut entries = vec![
         irk(identity),
         text("btAddr", HOST_BT_ADDR),
         ("mac".to_owned(), Value::Data(HOST_MAC.to_vec())),
         text("remotepairing_serial_number", HOST_SERIAL),
         text("accountID", identity.identifier()),
         text("model", HOST_MODEL),
-        text("name", host_name),
-    ])
-    .encode()
+        text("name", &host.name),
+    ];
+    entries.extend(host.udid.as_deref().map(|udid| text("remotepairing_udid", udid)));
+    Value::Dictionary(entries).encode()
 }
 
 /// The dictionary of a device for M6, in the order of fixture `opack_ipad_info.bin`. Source: protocol.md §5.5.
@@ -125,6 +136,10 @@ mod tests {
             .unwrap()
     }
 
+    fn host(name: &str) -> HostDescription {
+        HostDescription { name: name.to_owned(), udid: None }
+    }
+
     #[test]
     fn a_device_description_reads_back() {
         let device = DeviceDescription {
@@ -144,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_host_dictionary_has_the_keys_of_working_clients_in_their_order() {
-        let bytes = host_info(&identity(), "vm").unwrap();
+        let bytes = host_info(&identity(), &host("vm")).unwrap();
         let Value::Dictionary(entries) = Value::decode(&bytes).unwrap() else { panic!("no dictionary") };
         let keys: Vec<_> = entries.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(
@@ -155,6 +170,6 @@ mod tests {
 
     #[test]
     fn a_name_beyond_255_bytes_is_a_typed_error() {
-        assert!(matches!(host_info(&identity(), &"x".repeat(256)), Err(OpackError::Unwritable(_))));
+        assert!(matches!(host_info(&identity(), &host(&"x".repeat(256))), Err(OpackError::Unwritable(_))));
     }
 }

@@ -14,6 +14,7 @@ use crate::channel::HostChannel;
 use crate::envelope::{ControlMessage, Envelope, Origin};
 use crate::error::ControlError;
 use crate::identity::Identity;
+use crate::info::HostDescription;
 use crate::listener::{ListenerAnswer, PSK_LEN};
 use crate::message::{
     Body, Event, HandshakeRequest, HandshakeResponse, PairingKind, Request, Response, WIRE_PROTOCOL_VERSION,
@@ -36,8 +37,8 @@ pub enum PinPolicy {
 /// What the host is told before it begins.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
-    /// The name that the device shows.
-    pub host_name: String,
+    /// What the device is told about this host.
+    pub description: HostDescription,
     /// The identity for a new pairing; a record brings its own.
     pub identity: Identity,
     /// The record of the device, if there is one.
@@ -61,7 +62,7 @@ impl HostConfig {
     /// protocol.md §4.1), the user two minutes.
     pub fn new(host_name: impl Into<String>, identity: Identity, record: Option<PairRecord>) -> Self {
         Self {
-            host_name: host_name.into(),
+            description: HostDescription { name: host_name.into(), udid: None },
             identity,
             record,
             allow_setup: true,

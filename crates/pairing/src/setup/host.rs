@@ -4,14 +4,14 @@ use rand_core::CryptoRng;
 
 use super::{M5, M6, SetupError, SetupOutcome, check_pin};
 use crate::identity::Identity;
-use crate::info::host_info;
+use crate::info::{HostDescription, host_info};
 use crate::srp::{Client, ClientAnswer, ELEMENT_LEN, OperandForm, SALT_LEN, SessionKey};
 use crate::tlv8::{PeerErrorCode, Tlv8, tag};
 
 /// A pair-setup under way.
 pub struct SetupHost {
     identity: Identity,
-    host_name: String,
+    description: HostDescription,
     form: OperandForm,
     state: State,
 }
@@ -49,8 +49,8 @@ pub enum HostStep {
 
 impl SetupHost {
     /// Begins with M1; `form` is the form of the SRP operands to try.
-    pub fn start(identity: Identity, host_name: &str, form: OperandForm) -> (Self, Tlv8) {
-        let host = Self { identity, host_name: host_name.to_owned(), form, state: State::AwaitM2 };
+    pub fn start(identity: Identity, description: HostDescription, form: OperandForm) -> (Self, Tlv8) {
+        let host = Self { identity, description, form, state: State::AwaitM2 };
         (host, Tlv8::new().with(tag::METHOD, [0]).with_state(1))
     }
 
@@ -106,7 +106,7 @@ impl SetupHost {
         refused(tlv, "M4")?;
         tlv.expect_state("M4", 4)?;
         let key = answer.confirm(&tlv.require_array("M4", tag::PROOF, "proof")?)?;
-        let m5 = M5.write(&self.identity, &key, &host_info(&self.identity, &self.host_name)?)?;
+        let m5 = M5.write(&self.identity, &key, &host_info(&self.identity, &self.description)?)?;
         self.state = State::AwaitM6 { key, form };
         Ok(HostStep::Send(m5))
     }

@@ -1,7 +1,7 @@
 //! Both halves against each other, and a device that cheats.
 
 use super::*;
-use crate::info::{DeviceDescription, device_info};
+use crate::info::{DeviceDescription, HostDescription, device_info};
 use crate::srp::{ELEMENT_LEN, Server};
 use crate::tlv8::PeerErrorCode;
 use rand_chacha::ChaCha20Rng;
@@ -31,8 +31,12 @@ fn description() -> Vec<u8> {
     device_info(&device_identity(), &device, 26).unwrap()
 }
 
+fn vm() -> HostDescription {
+    HostDescription { name: "vm".into(), udid: None }
+}
+
 fn host() -> SetupHost {
-    SetupHost::start(host_identity(), "vm", OperandForm::Stripped).0
+    SetupHost::start(host_identity(), vm(), OperandForm::Stripped).0
 }
 
 fn m2(salt: &[u8], public: &[u8]) -> Vec<u8> {
@@ -41,7 +45,7 @@ fn m2(salt: &[u8], public: &[u8]) -> Vec<u8> {
 
 #[test]
 fn both_halves_learn_each_other() {
-    let (mut host, m1) = SetupHost::start(host_identity(), "vm", OperandForm::Stripped);
+    let (mut host, m1) = SetupHost::start(host_identity(), vm(), OperandForm::Stripped);
     SetupDevice::check_m1(&m1.encode()).unwrap();
     let (mut device, m2) =
         SetupDevice::start(device_identity(), description(), "123456", &mut rng(1)).unwrap();

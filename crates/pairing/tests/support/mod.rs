@@ -1,5 +1,12 @@
 //! A host and a device with their envelopes between them, and nothing random: both generators are seeded.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -50,10 +50,11 @@ impl HostControl {
             return Err(ControlError::PairSetupNotAllowed);
         }
         let identity = self.config.identity.clone();
-        let (machine, m1) = SetupHost::start(identity, &self.config.host_name, form);
+        let (machine, m1) = SetupHost::start(identity, self.config.description.clone(), form);
         self.state =
             State::Setup(Box::new(Setup { machine, form, consent: false, second, step: "consent or M2" }));
-        let envelope = self.sender.pairing(PairingKind::Setup, true, Some(&self.config.host_name), &m1);
+        let envelope =
+            self.sender.pairing(PairingKind::Setup, true, Some(&self.config.description.name), &m1);
         self.send(now, envelope, actions);
         // A device may ask its user before it says anything.
         self.wait(now, self.config.consent_timeout);
@@ -100,7 +101,7 @@ impl HostControl {
             Ok(HostStep::Send(m5)) => {
                 setup.step = "M6";
                 let envelope =
-                    self.sender.pairing(PairingKind::Setup, false, Some(&self.config.host_name), &m5);
+                    self.sender.pairing(PairingKind::Setup, false, Some(&self.config.description.name), &m5);
                 self.send(now, envelope, actions);
                 Ok(())
             }
@@ -133,7 +134,8 @@ impl HostControl {
         };
         let m3 = setup.machine.on_pin(pin, rng)?;
         setup.step = "M4";
-        let envelope = self.sender.pairing(PairingKind::Setup, false, Some(&self.config.host_name), &m3);
+        let envelope =
+            self.sender.pairing(PairingKind::Setup, false, Some(&self.config.description.name), &m3);
         self.send(now, envelope, actions);
         Ok(())
     }
@@ -178,8 +180,10 @@ impl HostControl {
         if let Some(record) = &self.config.record {
             check_pin(record, &pinned)?;
         }
+        // A pairable host may leave its identifier empty; then the long-term one names the record.
         let said = self.device.as_ref().and_then(|device| device.device.as_ref());
-        let identifier = said.map_or(&pinned.identifier, |info| &info.identifier).clone();
+        let said = said.map(|info| &info.identifier).filter(|identifier| !identifier.is_empty());
+        let identifier = said.unwrap_or(&pinned.identifier).clone();
         check_identifier(&identifier)?;
         let record = PairRecord {
             identifier,
