@@ -8,8 +8,8 @@
 //! Unlike the clients it was learnt from, the host checks the device's signatures and pins its identity.
 //!
 //! Everything is sans-IO: bytes, time (a [`Duration`](std::time::Duration) since an epoch of the caller's choice) and
-//! randomness are arguments, no input makes it panic, and secrets are wiped when dropped and never shown. The one file
-//! that touches a disk is [`store`], behind the feature `io`.
+//! randomness are arguments, no input makes it panic, and secrets are wiped when dropped and never shown. What
+//! touches a disk or a connection is behind the feature `io`: [`store`] and [`io`].
 #![deny(
     missing_docs,
     unsafe_code,
@@ -37,6 +37,8 @@ pub mod envelope;
 pub mod error;
 pub mod identity;
 pub mod info;
+#[cfg(feature = "io")]
+pub mod io;
 pub mod keys;
 pub mod listener;
 pub mod message;
