@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             black_box(visit(&HandshakeView::decode(black_box(body), &limits).expect("valid")));
         }),
         Contestant::new("decode owned typed", || {
-            drop(black_box(Handshake::decode(black_box(body), &limits)))
+            drop(black_box(Handshake::decode(black_box(body), &limits)));
         }),
         Contestant::new("decode owned object", || drop(black_box(Object::decode(black_box(body), &limits)))),
         Contestant::new("check only", || {

@@ -40,7 +40,7 @@ fn golden_bytes_of_every_kind() {
         .map(|(key, value)| {
             let encoded = value.encode().unwrap();
             assert_eq!(encoded[..8], [0x42, 0x37, 0x13, 0x42, 5, 0, 0, 0]);
-            let words: Vec<String> = encoded[8..].chunks(4).map(|word| format!("{:02x?}", word)).collect();
+            let words: Vec<String> = encoded[8..].chunks(4).map(|word| format!("{word:02x?}")).collect();
             format!("{key:?}: {}", words.join(" ").replace(", ", ""))
         })
         .collect();
