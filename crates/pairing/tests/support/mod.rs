@@ -34,7 +34,7 @@ use rand_core::SeedableRng as _;
 use zeroize::Zeroizing;
 
 pub const UDID: &str = "00008120-000000000000001E";
-pub const HOST_KEY: &str = "cmVtb3RlIHVubG9jayBrZXkgb2YgdGhlIHRlc3Q=";
+pub const HOST_KEY: &str = "+50NcngPUeJN4NvUIC5SbDWM2sFMQx2njRGulYV0Kbk=";
 
 pub fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
