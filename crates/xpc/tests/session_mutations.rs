@@ -1,7 +1,7 @@
-//! A short deterministic run of the fuzz target `session`: mutations of real openings.
+//! A seeded run of the fuzz target `session` over mutated openings.
 
-#[path = "support/drive.rs"]
-mod drive;
+#[path = "../fuzz/bodies/session.rs"]
+mod body;
 mod support;
 
 use proptest::{
@@ -66,7 +66,7 @@ fn mutated_openings_never_break_a_session() {
                     }
                 }
             }
-            drive::session(&script);
+            body::session(&script);
             Ok(())
         })
         .unwrap();
@@ -76,7 +76,7 @@ fn mutated_openings_never_break_a_session() {
 fn the_seeds_themselves_open_sessions() {
     // Were they refused at once, the mutations would test little.
     for seed in seeds() {
-        drive::session(&seed);
+        body::session(&seed);
     }
     let mut session = support::open_server();
     assert!(session.is_open() && support::events(&mut session).is_empty());
