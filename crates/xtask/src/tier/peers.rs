@@ -13,7 +13,7 @@ pub(super) const ABOUT: [(&str, &str); 3] = [
         "needs",
         "namespaces as net does; Debian's, PyPI's and npm's packages on first use, kept in $IOSMUX_CACHE",
     ),
-    ("budget", "12 minutes with net on 2 cores, warm"),
+    ("budget", "on 2 cores, with net: 12 minutes warm; the first time also a minute of downloads (120 MB)"),
 ];
 
 pub(super) fn run(session: &mut Session<'_>) -> Result<()> {
