@@ -89,15 +89,15 @@ fn fifty_thousand_changed_opack() {
 }
 
 #[test]
-fn six_hundred_dialogues_with_one_message_changed() {
+fn three_hundred_dialogues_with_one_message_changed() {
     let mut random = Random(0x2057);
     let mut reached = 0;
-    for _ in 0..600 {
+    for _ in 0..300 {
         // Most are verified, which is cheap; the first 16 messages are all that there are.
         let mode = random.byte() & 7 | u8::from(random.below(4) != 0);
         let mut bytes = vec![mode, u8::try_from(random.below(16)).unwrap()];
         bytes.extend((0..3 * (1 + random.below(4))).map(|_| random.byte()));
         reached += usize::from(transcript_body::transcript(&bytes));
     }
-    assert!((20..500).contains(&reached), "the changes are lopsided: {reached}");
+    assert!((10..250).contains(&reached), "the changes are lopsided: {reached}");
 }

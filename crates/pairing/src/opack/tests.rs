@@ -1,6 +1,7 @@
 //! OPACK against a real dictionary, against bombs, and against itself.
 
 use super::*;
+use crate::not_sourced::{OPACK_LONG_LENGTH, OPACK_TYPE};
 use proptest::prelude::*;
 
 fn dictionary(entries: &[(&str, Value)]) -> Value {
