@@ -23,7 +23,8 @@ use iosmux_pairing::identity::{Identity, host_identifier};
 use iosmux_pairing::info::DeviceDescription;
 use iosmux_pairing::listener::{CreateListener, ListenerAnswer, ed25519_public_key_info};
 use iosmux_pairing::message::{
-    Body, DeviceOptions, Event, HandshakeResponse, HostKey, PairingData, PairingKind, PeerDeviceInfo,
+    Body, DeviceOptions, ErrorExtended, Event, HandshakeResponse, HostKey, PairingData, PairingKind,
+    PeerDeviceInfo,
 };
 use iosmux_pairing::record::PairRecord;
 use iosmux_pairing::srp::OperandForm;
@@ -105,6 +106,8 @@ pub struct Scenario {
     pub pins: Vec<&'static str>,
     pub consent: bool,
     pub listener: bool,
+    /// What the device answers to the wish for a listener instead of a port.
+    pub listener_refused: Option<ErrorExtended>,
     pub now: Duration,
     pub seed: u64,
     /// Changes what is on the way.
@@ -120,6 +123,7 @@ impl Scenario {
             pins: Vec::new(),
             consent: true,
             listener: true,
+            listener_refused: None,
             now: Duration::from_secs(1000),
             seed: 1,
             tamper: None,
@@ -162,6 +166,7 @@ struct Run {
     scenario_pins: VecDeque<&'static str>,
     consent: bool,
     listener: bool,
+    listener_refused: Option<ErrorExtended>,
     now: Duration,
     host_rng: ChaCha20Rng,
     device_rng: ChaCha20Rng,
@@ -183,6 +188,7 @@ pub fn run(scenario: Scenario) -> Outcome {
         scenario_pins: scenario.pins.into(),
         consent: scenario.consent,
         listener: scenario.listener,
+        listener_refused: scenario.listener_refused,
         now: scenario.now,
         host_rng: rng(scenario.seed),
         device_rng: rng(scenario.seed + 1_000_000),
@@ -256,11 +262,13 @@ impl Run {
             DeviceAction::OpenListener(request) => {
                 self.out.opened = Some(request);
                 let key = device_identity(600).public_key();
-                self.queue.push_back(Step::Device(DeviceEvent::Listening(Ok(Listening {
+                let listening = Listening {
                     port: 50123,
                     device_public_key: ed25519_public_key_info(key.as_bytes()),
                     service_name: None,
-                }))));
+                };
+                let answer = self.listener_refused.take().map_or(Ok(listening), Err);
+                self.queue.push_back(Step::Device(DeviceEvent::Listening(answer)));
             }
             DeviceAction::Close => {
                 // What was sent arrives first.
