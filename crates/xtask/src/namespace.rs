@@ -26,9 +26,9 @@ impl Way {
         std::fs::create_dir_all(work_dir)?;
         let helper = work_dir.join(format!("namespace-helper-{}", std::process::id()));
         std::fs::copy("/proc/self/exe", &helper).context("cannot copy this program")?;
-        let mut refusals = Vec::new();
+        let (mut way, mut refusals) = (Self { options: &[], helper }, Vec::new());
         for options in [["--net", "--mount"].as_slice(), &["--user", "--map-root-user", "--net", "--mount"]] {
-            let way = Self { options, helper: helper.clone() };
+            way.options = options;
             let output =
                 way.enter(Path::new("true")).output().context("cannot start unshare (util-linux)")?;
             if output.status.success() {
@@ -36,7 +36,6 @@ impl Way {
             }
             refusals.push(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }
-        drop(std::fs::remove_file(helper));
         bail!("{}", explain(&refusals, &|path| std::fs::read_to_string(path).ok()))
     }
 
