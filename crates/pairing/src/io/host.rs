@@ -32,6 +32,9 @@ pub enum HostError {
     /// The record can't be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The device closed after a pair-setup, as some do.
+    #[error("the device closed the connection after the pairing, as some do: connect again with the record")]
+    Reconnect,
     /// The device shows a PIN and nobody types it.
     #[error("the device shows a PIN that nobody typed: pair where somebody can")]
     NoPin,
@@ -117,7 +120,7 @@ impl<W: Wire> Host<W> {
     /// Asks for a listener; for TCP with the pre-shared key of its tunnel.
     ///
     /// # Errors
-    /// [`HostError`]; the connection is over.
+    /// [`HostError`]; the connection is over. After a pair-setup it may be [`HostError::Reconnect`].
     pub async fn listener(
         &mut self,
         transport: WishedTransport,
@@ -126,7 +129,7 @@ impl<W: Wire> Host<W> {
         let reached = self.run(HostEvent::OpenListener(wish), &mut Nobody, &mut Welcome::default()).await?;
         match reached {
             Reached::Listener(answer, psk) => Ok((answer, psk)),
-            _ => Err(ControlError::Closed { waiting_for: "the listener" }.into()),
+            _ => Err(HostError::Reconnect),
         }
     }
 
@@ -154,8 +157,15 @@ impl<W: Wire> Host<W> {
             };
             let actions = self.control.on(self.epoch.elapsed(), event, &mut random());
             for action in actions.map_err(|error| lost.take().map_or(error.into(), HostError::Wire))? {
-                if let Some(reached) = self.act(action, front, welcome, &mut queue).await? {
-                    return Ok(reached);
+                match self.act(action, front, welcome, &mut queue).await {
+                    Ok(None) => {}
+                    Ok(Some(reached)) => return Ok(reached),
+                    Err(HostError::Wire(error)) => {
+                        lost = Some(error);
+                        queue = VecDeque::from([HostEvent::Closed]);
+                        break;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }

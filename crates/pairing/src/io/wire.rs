@@ -20,6 +20,9 @@ const GREETING: Duration = Duration::from_secs(3);
 /// How long a peer may take to take a message.
 const SEND: Duration = Duration::from_secs(10);
 
+/// How long a goodbye may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Bytes that are read from a plain stream at once.
 const READ: usize = 4096;
 
@@ -52,7 +55,7 @@ pub trait Wire: Send {
     /// The next message, `None` when the peer closed. Cancelling loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<Option<Envelope>, WireError>> + Send;
 
-    /// Says goodbye; what was sent goes out first.
+    /// Says goodbye; what was sent goes out first, within two seconds.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
@@ -129,8 +132,11 @@ impl Wire for RemoteXpc {
         }
     }
 
-    async fn close(self) {
+    async fn close(mut self) {
         self.connection.close().await;
+        // Its end says that everything was written.
+        let drained = async { while self.events.next().await.is_some() {} };
+        drop(timeout(FAREWELL, drained).await);
     }
 }
 
@@ -175,6 +181,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for RpPairing<S> {
 
     async fn close(mut self) {
         // The other side may be gone already.
-        drop(timeout(SEND, self.stream.shutdown()).await);
+        drop(timeout(FAREWELL, self.stream.shutdown()).await);
     }
 }
