@@ -92,7 +92,7 @@ pub enum Start<W> {
 #[derive(Debug)]
 pub struct Host<W> {
     wire: W,
-    control: HostControl,
+    control: Box<HostControl>,
     epoch: Instant,
 }
 
@@ -109,7 +109,7 @@ impl<W: Wire> Host<W> {
     /// # Errors
     /// [`HostError`]; the connection is over.
     pub async fn start(wire: W, config: HostConfig, front: &mut impl Front) -> Result<Start<W>, HostError> {
-        let mut host = Self { wire, control: HostControl::new(config), epoch: Instant::now() };
+        let mut host = Self { wire, control: Box::new(HostControl::new(config)), epoch: Instant::now() };
         let mut welcome = Welcome::default();
         match host.run(HostEvent::Start, front, &mut welcome).await? {
             Reached::Reconnect => Ok(Start::Reconnect(Box::new(welcome))),
