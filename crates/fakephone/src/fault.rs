@@ -10,7 +10,8 @@ pub use stream::{FaultStream, Lease, Transport};
 
 /// One way to misbehave.
 ///
-/// `silent` and `slow` hold for every connection, the others for RSD connections only.
+/// `silent` and `slow` hold for every connection, `close-after-pairing` for control channels, the others for RSD
+/// connections only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `silent`: connections are accepted and nothing is ever said.
@@ -25,6 +26,9 @@ pub enum Fault {
     OversizeFrame,
     /// `zero-uuid`: the Handshake's UUID is 16 zero bytes.
     ZeroUuid,
+    /// `close-after-pairing`: a control channel closes once a newly paired host has its remote unlock key, so that the
+    /// host has to come back and verify. Source: protocol.md §5.5 (sources disagree on whether phones do).
+    CloseAfterPairing,
 }
 
 impl Fault {
@@ -38,8 +42,8 @@ impl Fault {
 /// A text that names no fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected one of silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid; \
-     found {0:?}"
+    "expected one of silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid, \
+     close-after-pairing; found {0:?}"
 )]
 pub struct FaultError(String);
 
@@ -53,6 +57,7 @@ impl FromStr for Fault {
             "garbage-handshake" => Ok(Fault::GarbageHandshake),
             "oversize-frame" => Ok(Fault::OversizeFrame),
             "zero-uuid" => Ok(Fault::ZeroUuid),
+            "close-after-pairing" => Ok(Fault::CloseAfterPairing),
             _ => text
                 .strip_prefix("slow:")
                 .and_then(|number| number.parse::<u32>().ok())
@@ -75,6 +80,7 @@ mod tests {
             ("garbage-handshake", Fault::GarbageHandshake),
             ("oversize-frame", Fault::OversizeFrame),
             ("zero-uuid", Fault::ZeroUuid),
+            ("close-after-pairing", Fault::CloseAfterPairing),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }

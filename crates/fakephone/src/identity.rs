@@ -1,6 +1,6 @@
 //! Who a phone says it is: the catalogue, with what was asked for on top.
 
-use iosmux_xpc::rsd::{Catalogue, Handshake};
+use iosmux_xpc::rsd::{Catalogue, Handshake, Services};
 use iosmux_xpc::{Dictionary, Object};
 use uuid::Uuid;
 
@@ -31,6 +31,8 @@ pub struct Identity {
     /// What of the Handshake was not captured like this from one phone; ports aside, which are new at every attach.
     pub derived: Vec<&'static str>,
     handshake: Handshake,
+    /// What a tunnel offers.
+    trusted: Services,
 }
 
 /// A catalogue without a UDID, and none given.
@@ -84,6 +86,7 @@ impl Identity {
                 properties,
                 services: offered.unwrap_or(catalogue).services.clone(),
             },
+            trusted: catalogue.services.clone(),
             udid,
             uuid,
             derived,
@@ -94,6 +97,12 @@ impl Identity {
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
         &self.handshake
+    }
+
+    /// The same as it is inside of a tunnel: with the services of the catalogue.
+    #[must_use]
+    pub fn tunnel_handshake(&self) -> Handshake {
+        Handshake { services: self.trusted.clone(), ..self.handshake.clone() }
     }
 }
 
@@ -176,6 +185,7 @@ mod tests {
         assert_eq!(phone.derived, ["Services"]);
         assert_eq!(phone.udid, "00008020-0000000000001234");
         assert_eq!(phone.handshake().services.len(), 7);
+        assert_eq!(phone.tunnel_handshake(), trusted().handshake(phone.uuid));
     }
 
     #[test]

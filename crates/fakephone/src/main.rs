@@ -7,8 +7,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use iosmux_fakephone::IosVersion;
+use iosmux_fakephone::accessory::{PairPolicy, PairingConfig};
 use iosmux_fakephone::fault::Fault;
 use iosmux_fakephone::net::{self, Phone, PhoneConfig};
+use iosmux_tunnel::io::TunError;
 use iosmux_xpc::rsd::{Catalogue, CatalogueError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -46,7 +48,14 @@ struct NetArgs {
     /// Rewrites the UDID and marks the phone as derived.
     #[arg(long)]
     udid: Option<String>,
-    /// How to misbehave: silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid.
+    /// What its user does when a host wants to pair: accept, reject, pin:NNNNNN (shows a PIN), backoff:SECONDS.
+    #[arg(long, value_name = "POLICY", default_value = "accept")]
+    pair_policy: PairPolicy,
+    /// Keeps its long-term identity and the hosts that it paired with; without it both are new at every start.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// How to misbehave: silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid,
+    /// close-after-pairing.
     #[arg(long = "fault", value_name = "NAME")]
     faults: Vec<Fault>,
 }
@@ -71,6 +80,15 @@ impl Error {
         let source = match self {
             Error::Read { source, .. } | Error::Io(source) => source,
             Error::Phone(net::Error::Listen(error)) => &error.source,
+            // Nothing but the kernel's module is missing then.
+            Error::Phone(net::Error::Tun(TunError::Open { source }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                return 6;
+            }
+            Error::Phone(net::Error::Tun(TunError::Open { source } | TunError::Configure { source, .. })) => {
+                source
+            }
             _ => return 1,
         };
         match source.kind() {
@@ -103,6 +121,11 @@ fn run(args: NetArgs) -> Result<(), Error> {
         ios: args.ios,
         udid: args.udid,
         faults: args.faults,
+        pairing: PairingConfig {
+            policy: args.pair_policy,
+            state_dir: args.state_dir,
+            ..PairingConfig::default()
+        },
         ..PhoneConfig::new(args.interface, catalogue(&args.catalogue)?)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,19 +4,26 @@
 //! |---|---|
 //! | [`link`] | the netdev's link-local address, from the kernel |
 //! | `phone` | attach and detach as the address comes and goes, announcement |
-//! | `attach` | both RSD ports and who is connected |
+//! | `attach` | everything that listens while there is a link |
+//! | `face` | an RSD and who is connected: the link has one, every tunnel another |
 //! | [`peers`] | which RSD connection lives and when listeners are replaced; without I/O |
 //! | `rsd` | one RSD connection |
 //! | `services`, [`kind`] | a port per service and what is spoken there |
+//! | `network` | `_remotepairing._tcp`, for hosts that are paired |
+//! | `tunnels`, `tunnel` | the listeners that hosts ask for, and each tunnel with its interface |
 
 mod attach;
+mod face;
 pub mod kind;
 pub mod link;
+mod network;
 pub mod peers;
 mod phone;
 mod rsd;
 mod services;
 mod shared;
+mod tunnel;
+mod tunnels;
 
 pub use attach::{ListenError, RSD_PORT};
 pub use phone::{Error, Phone, PhoneConfig, Ready};

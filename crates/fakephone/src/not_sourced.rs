@@ -17,6 +17,16 @@ pub const OPAQUE_SERVICE_PAYLOAD: NotSourced = NotSourced { what: "opaque-servic
 pub const REMOTE_XPC_SERVICE_PAYLOAD: NotSourced = NotSourced { what: "remote-xpc-service-payload" };
 /// What `remoted` answers to RSD messages other than Handshake, Heartbeat and Reset.
 pub const RSD_MESSAGE: NotSourced = NotSourced { what: "rsd-message" };
+/// What the tunnel service answers when it is reached through a tunnel.
+pub const TUNNEL_SERVICE_IN_TUNNEL: NotSourced = NotSourced { what: "tunnel-service-in-tunnel" };
+/// What a phone answers to a pair-setup on `_remotepairing._tcp`.
+pub const PAIR_SETUP_OVER_NETWORK: NotSourced = NotSourced { what: "pair-setup-over-network" };
+/// What a phone answers when a listener is asked for with a key of another form.
+pub const LISTENER_KEY: NotSourced = NotSourced { what: "listener-key" };
+/// What a phone answers when a QUIC listener is asked for that its version does not have.
+pub const QUIC_AFTER_REMOVAL: NotSourced = NotSourced { what: "quic-after-removal" };
+/// What a listener of the transport `udp` is.
+pub const UDP_LISTENER: NotSourced = NotSourced { what: "udp-listener" };
 
 /// Every gap of this crate by name.
 pub const ALL: &[&str] = &[
@@ -26,6 +36,11 @@ pub const ALL: &[&str] = &[
     OPAQUE_SERVICE_PAYLOAD.what,
     REMOTE_XPC_SERVICE_PAYLOAD.what,
     RSD_MESSAGE.what,
+    TUNNEL_SERVICE_IN_TUNNEL.what,
+    PAIR_SETUP_OVER_NETWORK.what,
+    LISTENER_KEY.what,
+    QUIC_AFTER_REMOVAL.what,
+    UDP_LISTENER.what,
 ];
 
 /// How often a phone met each gap. Clones share their counts.

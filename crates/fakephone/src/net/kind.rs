@@ -1,5 +1,6 @@
 //! What a service speaks, told from its name and its entry in the catalogue.
 
+use iosmux_pairing::envelope::remotexpc;
 use iosmux_xpc::rsd::Service;
 
 /// How a connection to a service is served.
@@ -9,10 +10,12 @@ pub enum ServiceKind {
     Lockdown,
     /// A lockdown service behind an RSDCheckin.
     Shim,
-    /// RemoteXPC; `first` is the ServiceVersion that it says by itself.
-    RemoteXpc {
-        /// Sent once the opening is complete.
-        first: Option<u64>,
+    /// RemoteXPC.
+    RemoteXpc,
+    /// RemoteXPC with RemotePairing in it.
+    Tunnel {
+        /// The ServiceVersion that it says by itself once the opening is complete.
+        version: Option<u64>,
     },
     /// Neither: DTX and others.
     Opaque,
@@ -21,9 +24,6 @@ pub enum ServiceKind {
 /// These two say that they use RemoteXPC and speak plist all the same. Source: protocol.md §4.2.
 const LOCKDOWN: [&str; 2] =
     ["com.apple.mobile.lockdown.remote.trusted", "com.apple.mobile.lockdown.remote.untrusted"];
-
-/// The only service whose first word is known. Source: protocol.md §5.1.
-const TUNNEL_SERVICE: &str = "com.apple.internal.dt.coredevice.untrusted.tunnelservice";
 
 impl ServiceKind {
     /// The kind of a service.
@@ -35,8 +35,10 @@ impl ServiceKind {
             // Source: protocol.md §4.2.
             ServiceKind::Shim
         } else if service.uses_remote_xpc() {
-            let first = service.service_version().filter(|_| name == TUNNEL_SERVICE);
-            ServiceKind::RemoteXpc { first }
+            match name {
+                remotexpc::SERVICE => ServiceKind::Tunnel { version: service.service_version() },
+                _ => ServiceKind::RemoteXpc,
+            }
         } else {
             ServiceKind::Opaque
         }
@@ -57,14 +59,14 @@ mod tests {
         assert_eq!(kind("com.apple.mobile.lockdown.remote.trusted"), ServiceKind::Lockdown);
         assert_eq!(kind("com.apple.mobile.lockdown.remote.untrusted"), ServiceKind::Lockdown);
         assert_eq!(kind("com.apple.afc.shim.remote"), ServiceKind::Shim);
-        assert_eq!(kind(TUNNEL_SERVICE), ServiceKind::RemoteXpc { first: Some(2) });
-        assert_eq!(kind("com.apple.coredevice.appservice"), ServiceKind::RemoteXpc { first: None });
+        assert_eq!(kind(remotexpc::SERVICE), ServiceKind::Tunnel { version: Some(2) });
+        assert_eq!(kind("com.apple.coredevice.appservice"), ServiceKind::RemoteXpc);
         assert_eq!(kind("com.apple.instruments.dtservicehub"), ServiceKind::Opaque);
         let count = |wanted: fn(ServiceKind) -> bool| {
             catalogue.services.iter().filter(|(name, service)| wanted(ServiceKind::of(name, service))).count()
         };
         assert_eq!(count(|kind| kind == ServiceKind::Shim), 40);
-        assert_eq!(count(|kind| matches!(kind, ServiceKind::RemoteXpc { .. })), 21);
+        assert_eq!(count(|kind| kind == ServiceKind::RemoteXpc), 20);
         assert_eq!(count(|kind| kind == ServiceKind::Opaque), 4);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use iosmux_mdns::Service;
 use iosmux_mdns::io::{AnnounceConfig, Announcer};
+use iosmux_tunnel::io::TunError;
 use iosmux_xpc::rsd::Catalogue;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::attach::{Attach, ListenError, RSD_PORT};
 use super::link::{LinkAddress, LinkError, LinkWatch};
 use super::shared::{PhoneLimits, Shared};
+use crate::accessory::{AccessoryError, PairingConfig};
 use crate::fault::Fault;
 use crate::identity::{Identity, NoUdid, Overrides};
 use crate::version::IosVersion;
@@ -41,6 +43,8 @@ pub struct PhoneConfig {
     pub uuid: Option<Uuid>,
     /// How it misbehaves.
     pub faults: Vec<Fault>,
+    /// How it pairs.
+    pub pairing: PairingConfig,
     /// What peers may ask of it.
     pub limits: PhoneLimits,
 }
@@ -56,6 +60,7 @@ impl PhoneConfig {
             udid: None,
             uuid: None,
             faults: Vec::new(),
+            pairing: PairingConfig::default(),
             limits: PhoneLimits::default(),
         }
     }
@@ -67,6 +72,12 @@ pub enum Error {
     /// Nobody knows which phone it is.
     #[error(transparent)]
     Identity(#[from] NoUdid),
+    /// It has no long-term identity.
+    #[error(transparent)]
+    Accessory(#[from] AccessoryError),
+    /// A tunnel has no interface.
+    #[error("the phone's tunnels need /dev/net/tun: {0}")]
+    Tun(TunError),
     /// The kernel can't be asked about the link.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -131,7 +142,8 @@ impl Phone {
     pub async fn start(config: PhoneConfig) -> Result<Phone, Error> {
         let overrides = Overrides { ios: config.ios, udid: config.udid, uuid: config.uuid };
         let identity = Identity::new(&config.catalogue, config.untrusted_catalogue.as_ref(), &overrides)?;
-        let phone = Arc::new(Shared::new(identity, config.faults, config.limits));
+        let shared = Shared::new(identity, config.faults, config.limits, config.pairing)?;
+        let phone = Arc::new(shared);
         let watch = LinkWatch::new(&config.interface).await?;
         let (told, mut attached) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
@@ -236,14 +248,16 @@ impl Running {
         tracing::info!(address = %ready.address, port = ready.announced_port, "attached");
         self.told.send_replace(Some(ready));
         let detached = tokio::select! {
-            never = attach.run() => match never {},
+            error = attach.run() => return Err(error),
             changed = self.watch.changed() => changed.map(|_| true)?,
             _ = stopped => false,
         };
         self.told.send_replace(None);
-        drop(attach);
+        let network = attach.close();
         if !detached {
-            announcer.shutdown().await;
+            for announcer in [Some(announcer), network].into_iter().flatten() {
+                announcer.shutdown().await;
+            }
         }
         // Otherwise there is no link to say goodbye on.
         tracing::info!(interface = %self.interface, "detached");

@@ -1,11 +1,12 @@
 //! The service listeners of one peer.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use iosmux_pairing::io::wire::RemoteXpc;
 use iosmux_xpc::io::{Error, Event};
-use iosmux_xpc::rsd::{Handshake, key};
-use iosmux_xpc::{Dictionary, Object};
+use iosmux_xpc::rsd::Handshake;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -13,9 +14,41 @@ use tokio::task::JoinSet;
 use super::kind::ServiceKind;
 use super::link::LinkAddress;
 use super::shared::{Place, Shared, listen};
+use super::tunnels::{Requester, Tunnels};
+use crate::accessory::{self, Channel};
 use crate::fault::FaultStream;
+use crate::identity::Identity;
 use crate::lockdown::{self, Role};
-use crate::not_sourced::{OPAQUE_SERVICE_PAYLOAD, REMOTE_XPC_SERVICE_PAYLOAD};
+use crate::not_sourced::{OPAQUE_SERVICE_PAYLOAD, REMOTE_XPC_SERVICE_PAYLOAD, TUNNEL_SERVICE_IN_TUNNEL};
+
+/// What an RSD offers, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    /// Every service has a port here; its own port is of no meaning.
+    at: SocketAddr,
+    /// With the ports of the capture.
+    handshake: Handshake,
+    /// What the tunnel service opens; inside of a tunnel it opens nothing.
+    tunnels: Option<Arc<Tunnels>>,
+}
+
+impl Offer {
+    /// The services of the link.
+    pub(super) fn link(identity: &Identity, link: LinkAddress, tunnels: Arc<Tunnels>) -> Offer {
+        Offer { at: link.socket(0), handshake: identity.handshake().clone(), tunnels: Some(tunnels) }
+    }
+
+    /// The services inside of a tunnel whose end on this side is `at`.
+    pub(super) fn tunnel(identity: &Identity, at: SocketAddr) -> Offer {
+        Offer { at, handshake: identity.tunnel_handshake(), tunnels: None }
+    }
+
+    fn port_of_any(&self) -> SocketAddr {
+        let mut at = self.at;
+        at.set_port(0);
+        at
+    }
+}
 
 /// A listener per service, and the connections they accepted; dropped, all of them close.
 #[derive(Debug)]
@@ -26,14 +59,19 @@ pub(super) struct PeerServices {
 
 impl PeerServices {
     /// Binds a port for every service of the catalogue.
-    pub(super) fn open(phone: &Arc<Shared>, link: LinkAddress) -> io::Result<PeerServices> {
-        let mut handshake = phone.identity.handshake().clone();
+    pub(super) fn open(phone: &Arc<Shared>, offer: &Offer) -> io::Result<PeerServices> {
+        let mut handshake = offer.handshake.clone();
         let mut tasks = JoinSet::new();
         for (name, service) in handshake.services.iter_mut() {
-            let listener = listen(link.socket(0))?;
+            let listener = listen(offer.port_of_any())?;
             service.port = listener.local_addr()?.port();
-            let kind = ServiceKind::of(name, service);
-            tasks.spawn(accept(Arc::clone(phone), listener, kind, Arc::from(name)));
+            let service = Arc::new(Service {
+                phone: Arc::clone(phone),
+                kind: ServiceKind::of(name, service),
+                name: name.to_owned(),
+                tunnels: offer.tunnels.clone(),
+            });
+            tasks.spawn(accept(service, listener));
         }
         Ok(PeerServices { handshake, _tasks: tasks })
     }
@@ -44,68 +82,111 @@ impl PeerServices {
     }
 }
 
-async fn accept(phone: Arc<Shared>, listener: TcpListener, kind: ServiceKind, name: Arc<str>) {
+/// One service, as its connections see it.
+struct Service {
+    phone: Arc<Shared>,
+    kind: ServiceKind,
+    name: String,
+    tunnels: Option<Arc<Tunnels>>,
+}
+
+async fn accept(service: Arc<Service>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            (stream, from, place) = phone.accept(&listener) => {
-                tracing::debug!(%from, service = %name, "connected");
-                let (phone, name) = (Arc::clone(&phone), Arc::clone(&name));
-                connections.spawn(async move { serve(&phone, stream, place, kind, &name).await });
+            (stream, from, place) = service.phone.accept(&listener) => {
+                tracing::debug!(%from, service = %service.name, "connected");
+                let service = Arc::clone(&service);
+                connections.spawn(async move { service.serve(stream, from, place).await });
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn serve(phone: &Shared, stream: TcpStream, place: Place, kind: ServiceKind, name: &str) {
-    let faults = phone.service_faults();
-    if phone.is_silent() {
-        return FaultStream::new(stream, &faults).stay_silent().await;
-    }
-    let role = match kind {
-        ServiceKind::Lockdown => Role::Lockdown(Arc::clone(&phone.values)),
-        ServiceKind::Shim => Role::Other,
-        ServiceKind::RemoteXpc { first } => {
-            if let Err(error) = remote_xpc(phone, stream, place, first, name).await {
-                tracing::debug!(service = name, %error, "connection failed");
-            }
-            return;
+impl Service {
+    async fn serve(&self, stream: TcpStream, from: SocketAddr, place: Place) {
+        let phone = &self.phone;
+        let faults = phone.service_faults();
+        if phone.is_silent() {
+            return FaultStream::new(stream, &faults).stay_silent().await;
         }
-        ServiceKind::Opaque => return opaque(phone, stream, name).await,
-    };
-    let stream = FaultStream::new(stream, &faults);
-    if let Err(error) = lockdown::serve(stream, role, name, &phone.gaps, phone.limits.lockdown_deadline).await
-    {
-        tracing::debug!(service = name, %error, "connection failed");
-    }
-}
-
-/// Accepts the opening, says `first` and answers nothing: what services answer is step by step in later faces.
-async fn remote_xpc(
-    phone: &Shared,
-    stream: TcpStream,
-    place: Place,
-    first: Option<u64>,
-    name: &str,
-) -> Result<(), Error> {
-    let (connection, mut events, _alive) = phone.remote_xpc(stream, place, &phone.service_faults());
-    while let Some(event) = events.next().await {
-        match (event?, first) {
-            (Event::Opened, Some(version)) => {
-                let greeting = Dictionary::new().with(key::SERVICE_VERSION, version);
-                connection.send(Object::Dictionary(greeting)).await?;
+        let role = match self.kind {
+            ServiceKind::Lockdown => Role::Lockdown(Arc::clone(&phone.values)),
+            ServiceKind::Shim => Role::Other,
+            ServiceKind::RemoteXpc => return self.log(self.remote_xpc(stream, place).await),
+            ServiceKind::Tunnel { version } => {
+                return self.log(self.tunnel_service(stream, from, place, version).await);
             }
-            (Event::Opened, None) => {}
-            _ => phone.gaps.count(REMOTE_XPC_SERVICE_PAYLOAD, name),
+            ServiceKind::Opaque => return self.opaque(stream).await,
+        };
+        let stream = FaultStream::new(stream, &faults);
+        let deadline = phone.limits.lockdown_deadline;
+        self.log(lockdown::serve(stream, role, &self.name, &phone.gaps, deadline).await);
+    }
+
+    fn log<E: std::fmt::Display>(&self, ended: Result<(), E>) {
+        if let Err(error) = ended {
+            tracing::debug!(service = %self.name, %error, "connection failed");
         }
     }
-    Ok(())
-}
 
-/// Waits for the peer's first byte, which is the end of what is known.
-async fn opaque(phone: &Shared, mut stream: TcpStream, name: &str) {
-    if stream.read(&mut [0]).await.is_ok_and(|count| count > 0) {
-        phone.gaps.count(OPAQUE_SERVICE_PAYLOAD, name);
+    /// Accepts the opening and answers nothing: what services answer is step by step in later faces.
+    async fn remote_xpc(&self, stream: TcpStream, place: Place) -> Result<(), Error> {
+        let (_connection, mut events, _alive) =
+            self.phone.remote_xpc(stream, place, &self.phone.service_faults());
+        while let Some(event) = events.next().await {
+            if !matches!(event?, Event::Opened) {
+                self.phone.gaps.count(REMOTE_XPC_SERVICE_PAYLOAD, &self.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Greets once the opening is complete, then pairs and opens tunnels. Source: protocol.md §5.1.
+    async fn tunnel_service(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        place: Place,
+        version: Option<u64>,
+    ) -> Result<(), iosmux_pairing::io::wire::WireError> {
+        let (connection, mut events, _alive) =
+            self.phone.remote_xpc(stream, place, &self.phone.service_faults());
+        while let Some(event) = events.next().await {
+            if matches!(event?, Event::Opened) {
+                break;
+            }
+        }
+        let mut wire = RemoteXpc::new(connection, events);
+        if let Some(version) = version {
+            wire.greet(version).await?;
+        }
+        let (Some(tunnels), SocketAddr::V6(from)) = (&self.tunnels, from) else {
+            return self.tunnel_service_in_tunnel(wire).await;
+        };
+        let requester = Requester { tunnels: Arc::clone(tunnels), peer: *from.ip() };
+        let ended = accessory::run(wire, &self.phone.accessory, Channel::Rsd, &requester).await;
+        self.phone.channel_ended(&self.name, ended);
+        Ok(())
+    }
+
+    /// The trusted catalogue has the service too; what it answers there is not known.
+    async fn tunnel_service_in_tunnel(
+        &self,
+        mut wire: RemoteXpc,
+    ) -> Result<(), iosmux_pairing::io::wire::WireError> {
+        use iosmux_pairing::io::wire::Wire as _;
+        if wire.next().await?.is_some() {
+            self.phone.gaps.count(TUNNEL_SERVICE_IN_TUNNEL, &self.name);
+        }
+        Ok(())
+    }
+
+    /// Waits for the peer's first byte, which is the end of what is known.
+    async fn opaque(&self, mut stream: TcpStream) {
+        if stream.read(&mut [0]).await.is_ok_and(|count| count > 0) {
+            self.phone.gaps.count(OPAQUE_SERVICE_PAYLOAD, &self.name);
+        }
     }
 }

@@ -11,13 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use iosmux_xpc::io::{Connection, Events};
 
+use crate::accessory::{Accessory, AccessoryError, DialogueError, PairingConfig};
 use crate::fault::{Fault, FaultStream, Lease};
 use crate::identity::Identity;
 use crate::lockdown::LockdownValues;
 use crate::not_sourced::Gaps;
 
 /// Connections that may wait to be accepted, for each port. The bound is our own.
-const BACKLOG: u32 = 64;
+pub(super) const BACKLOG: u32 = 64;
 /// The pause after a failed accept: without it a phone out of file descriptors spins.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -26,6 +27,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct PhoneLimits {
     /// TCP connections at the same time, RSD and services together; one more is closed unserved.
     pub connections: usize,
+    /// Tunnels at the same time, those that wait for their host included.
+    pub tunnels: usize,
     /// From connecting to a whole RSDCheckin, and from the first byte of a later lockdown message to its last.
     pub lockdown_deadline: Duration,
     /// Limits of every RemoteXPC session.
@@ -36,6 +39,7 @@ impl Default for PhoneLimits {
     fn default() -> Self {
         PhoneLimits {
             connections: 64,
+            tunnels: 4,
             lockdown_deadline: Duration::from_secs(10),
             session: SessionConfig::default(),
         }
@@ -50,6 +54,7 @@ pub(super) struct Shared {
     pub(super) faults: Vec<Fault>,
     pub(super) limits: PhoneLimits,
     pub(super) gaps: Gaps,
+    pub(super) accessory: Accessory,
     connections: Arc<Semaphore>,
 }
 
@@ -60,14 +65,30 @@ pub(super) type Place = OwnedSemaphorePermit;
 pub(super) type Alive = oneshot::Sender<std::convert::Infallible>;
 
 impl Shared {
-    pub(super) fn new(identity: Identity, faults: Vec<Fault>, limits: PhoneLimits) -> Shared {
-        Shared {
+    pub(super) fn new(
+        identity: Identity,
+        faults: Vec<Fault>,
+        limits: PhoneLimits,
+        pairing: PairingConfig,
+    ) -> Result<Shared, AccessoryError> {
+        let close_after_pairing = faults.contains(&Fault::CloseAfterPairing);
+        Ok(Shared {
+            accessory: Accessory::new(pairing, &identity, close_after_pairing)?,
             values: Arc::new(LockdownValues::from_properties(&identity.handshake().properties)),
             connections: Arc::new(Semaphore::new(limits.connections)),
             gaps: Gaps::default(),
             identity,
             faults,
             limits,
+        })
+    }
+
+    /// Says how a control channel ended, and counts the gap if it was one.
+    pub(super) fn channel_ended(&self, service: &str, ended: Result<(), DialogueError>) {
+        let Err(error) = ended else { return };
+        match error.gap() {
+            Some(gap) => self.gaps.count(gap, service),
+            None => tracing::info!(service, %error, "a control channel ended"),
         }
     }
 
