@@ -1,6 +1,9 @@
 //! A link with a phone on one end, inside a network namespace that belongs to the test process.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod far;
+pub mod host;
+
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -10,7 +13,7 @@ use iosmux_fakephone::net::{Phone, PhoneConfig, RSD_PORT, Ready};
 use iosmux_xpc::Limits;
 use iosmux_xpc::rsd::{self, Catalogue, Handshake};
 use iosmux_xpc::session::SessionConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -103,6 +106,19 @@ impl Link {
 
     pub async fn connect(&self, port: u16) -> std::io::Result<TcpStream> {
         timeout(SOON, TcpStream::connect(self.at(1, port))).await.expect("connected or refused soon")
+    }
+
+    /// Another address of the host's end.
+    pub fn add_host_address(&self, last: u16) {
+        ip(&["address", "add", &format!("{}/64", self.address(last)), "dev", &self.host_end(), "nodad"]);
+    }
+
+    /// Connects from one of the host's end's addresses.
+    pub async fn connect_from(&self, last: u16, port: u16) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v6()?;
+        socket.bind(SocketAddr::V6(SocketAddrV6::new(self.address(last), 0, 0, self.host_index())))?;
+        let connected = socket.connect(SocketAddr::V6(self.at(1, port)));
+        timeout(SOON, connected).await.expect("connected or refused soon")
     }
 
     /// A whole RSD handshake as the host `uuid`.
