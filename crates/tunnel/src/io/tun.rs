@@ -1,0 +1,115 @@
+//! A TUN device: `tun` on Linux, `utun` on macOS.
+//!
+//! The `tun` crate opens it and sets its MTU. It has no IPv6 addresses: those are in `address`. Packets are read and
+//! written here, without the copies that the crate makes around utun's header.
+
+use super::address;
+use super::device::{Delivery, PacketDevice};
+use super::tun_file::TunFile;
+use crate::parameters::{Parameters, Role};
+use ::tun::AbstractDevice as _;
+use std::fs::File;
+use std::io;
+use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::task::{Context, Poll};
+use thiserror::Error;
+
+/// One end of a tunnel as a network interface of this computer. It lives as long as this value.
+#[derive(Debug)]
+pub struct TunDevice {
+    name: String,
+    file: TunFile,
+}
+
+/// No TUN device.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TunError {
+    /// The system gives none.
+    #[error("a TUN device can't be opened: {source}; {}", hint(source))]
+    Open {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It can't be configured.
+    #[error("the TUN device {name} can't be given its {what}: {source}")]
+    Configure {
+        /// Name of the interface.
+        name: String,
+        /// `address`, for instance.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl TunDevice {
+    /// Makes a device for `role`'s end of a tunnel, with its address, its MTU and a route to the other end alone, and
+    /// brings it up. The call blocks for some milliseconds.
+    ///
+    /// `name` may be a pattern such as `iosmux%d` on Linux; macOS has `utun` and a number only. Without a name the
+    /// system chooses one. Needs `CAP_NET_ADMIN` or root.
+    pub fn open(name: Option<&str>, parameters: &Parameters, role: Role) -> Result<Self, TunError> {
+        let mut configuration = ::tun::Configuration::default();
+        configuration.mtu(parameters.mtu).layer(::tun::Layer::L3);
+        if let Some(name) = name {
+            configuration.tun_name(name);
+        }
+        let opened = |error: ::tun::Error| TunError::Open { source: io_error(error) };
+        let device = ::tun::create(&configuration).map_err(opened)?;
+        device.set_nonblock().map_err(|source| TunError::Open { source })?;
+        let name = device.tun_name().map_err(opened)?;
+        let ends =
+            address::Ends { local: parameters.local_address(role), peer: parameters.peer_address(role) };
+        address::configure(&name, ends).map_err(|(what, source)| TunError::Configure {
+            name: name.clone(),
+            what,
+            source,
+        })?;
+        Ok(Self { name, file: TunFile::of_this_system(file_of(device)) })
+    }
+
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl PacketDevice for TunDevice {
+    fn attach(&mut self) -> io::Result<()> {
+        self.file.attach()
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, packet: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.file.poll_recv(cx, packet)
+    }
+
+    fn send(&mut self, packet: &[u8]) -> io::Result<Delivery> {
+        self.file.send(packet)
+    }
+}
+
+/// The device's file, taken out of the crate's hands.
+#[allow(unsafe_code, reason = "the crate gives its file as a number only")]
+fn file_of(device: ::tun::Device) -> File {
+    // SAFETY: into_raw_fd gives up the crate's ownership of an open file, and nobody else has seen its number.
+    File::from(unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) })
+}
+
+fn io_error(error: ::tun::Error) -> io::Error {
+    match error {
+        ::tun::Error::Io(source) => source,
+        other => io::Error::other(other),
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "run as root, with CAP_NET_ADMIN, or in a user namespace where /dev/net/tun has mode 0666"
+        }
+        io::ErrorKind::NotFound => "load the kernel's tun module",
+        io::ErrorKind::ResourceBusy => "another program holds the interface of that name",
+        _ => "check the interface's name",
+    }
+}

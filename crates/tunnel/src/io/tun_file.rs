@@ -1,0 +1,176 @@
+//! The file behind a TUN device: one packet per read and per write, with a header where the system has one.
+
+use super::device::Delivery;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::task::{Context, Poll, ready};
+use tokio::io::unix::AsyncFd;
+
+/// What utun has before each packet: the address family, AF_INET6, big endian. Source: protocol.md §7.
+const UTUN_HEADER: [u8; 4] = [0, 0, 0, 0x1e];
+
+/// What stands before each packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// Nothing: Linux with IFF_NO_PI.
+    Plain,
+    /// [`UTUN_HEADER`]: macOS.
+    Utun,
+}
+
+/// A non-blocking file of packets.
+#[derive(Debug)]
+pub(crate) struct TunFile {
+    framing: Framing,
+    state: State,
+}
+
+/// A file is polled by the runtime in which it was attached.
+#[derive(Debug)]
+enum State {
+    Detached(File),
+    Attached(AsyncFd<File>),
+    Moving,
+}
+
+impl TunFile {
+    /// A file with the framing of the system that this was built for.
+    pub(crate) fn of_this_system(file: File) -> Self {
+        let framing = if cfg!(target_vendor = "apple") { Framing::Utun } else { Framing::Plain };
+        Self { framing, state: State::Detached(file) }
+    }
+
+    pub(crate) fn attach(&mut self) -> io::Result<()> {
+        if let State::Detached(file) = std::mem::replace(&mut self.state, State::Moving) {
+            self.state = State::Attached(register(file)?);
+        }
+        Ok(())
+    }
+
+    /// See [`super::PacketDevice::poll_recv`].
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, packet: &mut [u8]) -> Poll<io::Result<usize>> {
+        let State::Attached(file) = &mut self.state else { return Poll::Ready(Err(not_attached())) };
+        loop {
+            let mut guard = ready!(file.poll_read_ready(cx))?;
+            match guard.try_io(|file| self.framing.read(file.get_ref(), packet)) {
+                // Another protocol's packet, or the interrupt of a signal.
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Ok(Some(count))) => return Poll::Ready(Ok(count)),
+                Ok(Err(error)) => return Poll::Ready(Err(error)),
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    /// See [`super::PacketDevice::send`].
+    pub(crate) fn send(&mut self, packet: &[u8]) -> io::Result<Delivery> {
+        let State::Attached(file) = &self.state else { return Err(not_attached()) };
+        loop {
+            match self.framing.write(file.get_ref(), packet) {
+                Ok(_) => return Ok(Delivery::Taken),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_refusal(&error) => return Ok(Delivery::Refused),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Framing {
+    /// One packet, `None` for one that isn't IPv6.
+    fn read(self, mut file: &File, packet: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Plain => file.read(packet).map(Some),
+            Self::Utun => {
+                let mut header = [0; UTUN_HEADER.len()];
+                let count =
+                    file.read_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(packet)])?;
+                let length = count.checked_sub(header.len()).filter(|_| header == UTUN_HEADER);
+                Ok(if count == 0 { Some(0) } else { length })
+            }
+        }
+    }
+
+    fn write(self, mut file: &File, packet: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain => file.write(packet),
+            Self::Utun => file.write_vectored(&[IoSlice::new(&UTUN_HEADER), IoSlice::new(packet)]),
+        }
+    }
+}
+
+#[allow(unsafe_code, reason = "the runtime wants a promise that the file stays open")]
+fn register(file: File) -> io::Result<AsyncFd<File>> {
+    // SAFETY: a File owns its descriptor, which nobody replaces or closes while it is registered: AsyncFd owns the File.
+    Ok(unsafe { AsyncFd::register(file) }?)
+}
+
+fn not_attached() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+/// The interface is there but takes no packet now: it is down (EIO), or a queue is full (ENOBUFS).
+fn is_refusal(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    const ENOBUFS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
+    let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::InvalidInput, io::ErrorKind::OutOfMemory];
+    kinds.contains(&error.kind()) || error.raw_os_error().is_some_and(|code| code == EIO || code == ENOBUFS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
+    /// A file of packets and its other side, where each packet is a datagram.
+    fn file(framing: Framing) -> (TunFile, UnixDatagram) {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut file = TunFile { framing, state: State::Detached(File::from(OwnedFd::from(ours))) };
+        file.attach().unwrap();
+        (file, theirs)
+    }
+
+    async fn recv(file: &mut TunFile) -> Vec<u8> {
+        let mut packet = [0; 100];
+        let count = poll_fn(|cx| file.poll_recv(cx, &mut packet)).await.unwrap();
+        packet[..count].to_vec()
+    }
+
+    #[tokio::test]
+    async fn linux_packets_are_plain() {
+        let (mut file, theirs) = file(Framing::Plain);
+        theirs.send(b"one").unwrap();
+        theirs.send(b"two").unwrap();
+        assert_eq!((recv(&mut file).await, recv(&mut file).await), (b"one".to_vec(), b"two".to_vec()));
+        assert_eq!(file.send(b"three").unwrap(), Delivery::Taken);
+        let mut got = [0; 100];
+        let count = theirs.recv(&mut got).unwrap();
+        assert_eq!(&got[..count], b"three");
+    }
+
+    #[tokio::test]
+    async fn utun_packets_have_their_family_before_them() {
+        let (mut file, theirs) = file(Framing::Utun);
+        theirs.send(b"\0\0\0\x02an IPv4 packet").unwrap();
+        theirs.send(b"\0\0").unwrap();
+        theirs.send(b"\0\0\0\x1ean IPv6 packet").unwrap();
+        assert_eq!(recv(&mut file).await, b"an IPv6 packet");
+        assert_eq!(file.send(b"another").unwrap(), Delivery::Taken);
+        let mut got = [0; 100];
+        let count = theirs.recv(&mut got).unwrap();
+        assert_eq!(&got[..count], b"\0\0\0\x1eanother");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_does_not_block() {
+        let (mut file, theirs) = file(Framing::Plain);
+        let refused = (0..10_000).any(|_| file.send(b"packet").unwrap() == Delivery::Refused);
+        assert!(refused);
+        drop(theirs);
+        assert!(file.send(b"packet").is_err());
+    }
+}
