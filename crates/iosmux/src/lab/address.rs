@@ -8,6 +8,7 @@ use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use tokio::task::JoinHandle;
 
 use super::link::Netlink;
 
@@ -29,7 +30,7 @@ pub(crate) async fn bring_up(index: u32) -> Result<Detected> {
     // Joined before the interface is up, so that no event is missed.
     let (connection, handle, mut events) = rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv6Ifaddr])
         .context("listen for address events")?;
-    tokio::task::spawn_local(connection);
+    let driver = AbortOnDrop(tokio::task::spawn_local(connection));
     let start = Instant::now();
     Netlink::over(handle).up(index).await?;
     let wait = async {
@@ -44,9 +45,19 @@ pub(crate) async fn bring_up(index: u32) -> Result<Detected> {
         }
         bail!("the netlink socket closed while waiting for an address")
     };
-    tokio::time::timeout(DEADLINE, wait)
-        .await
-        .with_context(|| format!("interface {index} has no link-local address after {DEADLINE:?}"))?
+    let detected = tokio::time::timeout(DEADLINE, wait).await;
+    // Further events, of tunnels for instance, interest nobody.
+    drop(driver);
+    detected.with_context(|| format!("interface {index} has no link-local address after {DEADLINE:?}"))?
+}
+
+/// A task that ends when this is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn usable(index: u32, message: &AddressMessage) -> Result<Option<Ipv6Addr>> {
