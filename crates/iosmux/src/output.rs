@@ -68,7 +68,7 @@ impl Output {
     /// The reason why a command fails.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let mark = style("error:").for_stderr().red().bold();
-        self.bars.suspend(|| eprintln!("{mark} {error:#}"));
+        self.bars.suspend(|| eprintln!("{mark} {}", sentence(error)));
     }
 
     /// A result as text on stdout.
@@ -110,6 +110,18 @@ fn line(name: &str, what: &str, took: Duration) -> String {
     format!("{name:STEP_WIDTH$} {:>8.1} ms  {what}", took.as_secs_f64() * 1000.0)
 }
 
+/// The chain of causes, without those that the one before has told already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            let separator = if sentence.is_empty() { "" } else { ": " };
+            sentence = format!("{sentence}{separator}{cause}");
+        }
+    }
+    sentence
+}
+
 /// One log line: written as a whole, so that a spinner can step aside for it.
 pub(crate) struct LogLine<'a> {
     bars: &'a MultiProgress,
@@ -144,6 +156,14 @@ impl<'a> MakeWriter<'a> for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = io::Error::other("no room");
+        let told = anyhow::Error::new(cause).context("cannot write x: no room").context("in the lab");
+        assert_eq!(sentence(&told), "in the lab: cannot write x: no room");
+        assert_eq!(sentence(&anyhow::anyhow!("alone")), "alone");
+    }
 
     #[test]
     fn steps_line_up() {
