@@ -5,17 +5,19 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::{Args, value_parser};
+use iosmux_fakephone::accessory::PairPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
 use crate::lab;
 use crate::output::Output;
 
-/// Find, read and show simulated iPhones on a network of namespaces, all on this machine
+/// Find simulated iPhones, pair with them, open tunnels and show what they offer, all on this machine
 ///
 /// Builds a lab (phone, host with a bridge, VM), lets a simulated iPhone announce itself in it, finds it by mDNS from
-/// the VM, performs the RSD handshake over RemoteXPC and shows what was learned. Needs no rights where the kernel gives
-/// user namespaces to ordinary users, and leaves nothing behind.
+/// the VM, performs the RSD handshake over RemoteXPC, pairs, opens a tunnel and shows what the phone offers inside of it.
+/// Needs no rights where the kernel gives user namespaces to ordinary users and /dev/net/tun is open to them, and leaves
+/// nothing behind.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print the result as JSON
@@ -30,6 +32,15 @@ pub(crate) struct Arguments {
     /// Record the VM's connections and mDNS datagrams, for Wireshark
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) capture: Option<PathBuf>,
+    /// Keep both sides' pairings here, so that the next run needs none; without it they end with the demo
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// What the phones do when the VM wants to pair: accept, reject, pin:NNNNNN (show a PIN), backoff:SECONDS
+    #[arg(long, value_name = "POLICY", default_value = "accept")]
+    pub(crate) pair_policy: PairPolicy,
+    /// What is typed when a phone shows its PIN; the right one unless this is given
+    #[arg(long)]
+    pub(crate) pin: Option<String>,
 }
 
 /// Runs the demo until it is done or a signal asks for its end.
@@ -49,8 +60,9 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<()> {
             held = demo::run(arguments, isolation, start, output) => held?,
             () = &mut stop => bail!("interrupted; the lab is gone"),
         };
-        if let Some(_lab) = held {
+        if let Some(held) = held {
             stop.await;
+            held.end().await;
             output.note("The lab is gone.");
         }
         Ok(())

@@ -1,83 +1,73 @@
-//! The RSD handshake with a phone that was found: who it is and what it offers.
+//! What a phone offers to those it trusts: the Handshake inside of its tunnel.
 
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::time::Duration;
+use std::net::{Ipv6Addr, SocketAddrV6};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, ensure};
 use iosmux_capture::Recorder;
-use iosmux_xpc::rsd::{self, Catalogue, Handshake};
-use iosmux_xpc::session::SessionConfig;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use iosmux_xpc::rsd::Catalogue;
 
-/// The port that a phone listens on beside the announced one. Source: protocol.md §2 (RSD port).
-const RSD_PORT: u16 = 58783;
-const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+use super::rsd;
+use super::tunnel::OpenTunnel;
 
-/// A phone as it introduced itself.
+/// A phone as it introduced itself, and how it was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phone {
     pub(crate) udid: String,
     pub(crate) product_type: String,
     pub(crate) os_version: String,
     pub(crate) build_version: String,
+    /// How many it offers inside of the tunnel.
     pub(crate) services: usize,
+    /// Its RSD on the link.
     pub(crate) address: Ipv6Addr,
     pub(crate) port: u16,
+    pub(crate) transport: String,
+    pub(crate) tunnel: TunnelEnd,
 }
 
-/// Reads the phone's Handshake and closes the connection.
-pub(super) async fn read(announced: SocketAddrV6, recorder: Option<&Recorder>) -> Result<Phone> {
-    let (stream, peer) = connect(announced).await?;
-    let ours = Handshake::host(rsd::host_uuid("vm"));
-    let config = SessionConfig::default();
-    let remote = match recorder {
-        Some(recorder) => {
-            let local = stream.local_addr()?;
-            let stream = recorder.connection(local, SocketAddr::V6(peer), stream);
-            rsd::io::handshake(stream, Some(&ours), config).await
-        }
-        None => rsd::io::handshake(stream, Some(&ours), config).await,
+/// The tunnel to a phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TunnelEnd {
+    /// The phone's end.
+    pub(crate) address: Ipv6Addr,
+    pub(crate) rsd_port: u16,
+    /// The VM's interface.
+    pub(crate) interface: String,
+    /// In bytes.
+    pub(crate) mtu: u16,
+}
+
+/// Reads the Handshake inside of the tunnel and closes the connection; `udid` and `link` are what the link said.
+pub(super) async fn read(
+    tunnel: &OpenTunnel,
+    udid: &str,
+    link: SocketAddrV6,
+    recorder: Option<&Recorder>,
+) -> Result<Phone> {
+    let at = tunnel.rsd();
+    let remote = rsd::in_tunnel(at, recorder).await?;
+    let catalogue: Catalogue = remote.handshake.clone().into();
+    rsd::close(remote).await;
+    let property = |name: &'static str| {
+        let value = catalogue.property(name).map(str::to_owned);
+        value.with_context(|| format!("the Handshake of {at} has no {name}"))
     };
-    let remote = remote.with_context(|| format!("read the catalogue of {peer}"))?;
-    remote.connection.close().await;
-    // The end of the connection belongs to the recording.
-    drop(remote.connection);
-    let mut events = remote.events;
-    let ended = async { while events.next().await.is_some_and(|event| event.is_ok()) {} };
-    // A phone may hold its side open: it has said what was asked.
-    let _ = timeout(Duration::from_millis(200), ended).await;
-    Phone::new(&remote.handshake.into(), peer)
-}
-
-/// Dials the announced port, and when nobody listens there the fixed one.
-async fn connect(announced: SocketAddrV6) -> Result<(TcpStream, SocketAddrV6)> {
-    let fixed = SocketAddrV6::new(*announced.ip(), RSD_PORT, 0, announced.scope_id());
-    let mut refusals = Vec::new();
-    for peer in [announced, fixed] {
-        match timeout(CONNECT_DEADLINE, TcpStream::connect(peer)).await {
-            Ok(Ok(stream)) => return Ok((stream, peer)),
-            Ok(Err(error)) => refusals.push(format!("{peer}: {error}")),
-            Err(_) => refusals.push(format!("{peer}: no answer in {} s", CONNECT_DEADLINE.as_secs())),
-        }
-    }
-    Err(anyhow!("the phone was found but can't be reached: {}", refusals.join("; ")))
-}
-
-impl Phone {
-    fn new(catalogue: &Catalogue, peer: SocketAddrV6) -> Result<Self> {
-        let property = |name: &'static str| {
-            let value = catalogue.property(name).map(str::to_owned);
-            value.with_context(|| format!("the Handshake of {peer} has no {name}"))
-        };
-        Ok(Self {
-            udid: property("UniqueDeviceID")?,
-            product_type: property("ProductType")?,
-            os_version: property("OSVersion")?,
-            build_version: property("BuildVersion")?,
-            services: catalogue.services.len(),
-            address: *peer.ip(),
-            port: peer.port(),
-        })
-    }
+    let inside = property("UniqueDeviceID")?;
+    ensure!(inside == udid, "the phone calls itself {udid} on the link and {inside} inside of the tunnel");
+    Ok(Phone {
+        udid: inside,
+        product_type: property("ProductType")?,
+        os_version: property("OSVersion")?,
+        build_version: property("BuildVersion")?,
+        services: catalogue.services.len(),
+        address: *link.ip(),
+        port: link.port(),
+        transport: tunnel.transport.to_string(),
+        tunnel: TunnelEnd {
+            address: *at.ip(),
+            rsd_port: at.port(),
+            interface: tunnel.interface.clone(),
+            mtu: tunnel.parameters.mtu,
+        },
+    })
 }

@@ -28,7 +28,7 @@ pub(super) fn page(report: &Report<'_>) -> String {
     lines.push("Works there, for example:".to_owned());
     lines.push(format!("  {:width$}  bridge link", "host"));
     for phone in report.phones.iter().take(1) {
-        let (address, port) = (report.scoped(phone), phone.port);
+        let (address, port) = (phone.tunnel.address, phone.tunnel.rsd_port);
         lines.push(format!("  {:width$}  ping -c 1 {address}", "vm"));
         lines.push(format!("  {:width$}  pymobiledevice3 remote rsd-info --rsd {address} {port}", "vm"));
     }

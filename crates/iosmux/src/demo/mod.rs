@@ -3,22 +3,45 @@
 mod catalogue;
 mod discover;
 mod hold;
+mod hops;
+mod link;
 mod mdns_tap;
+mod pair;
 mod phones;
 mod report;
+mod rsd;
+mod tunnel;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use iosmux_capture::Recorder;
+use iosmux_fakephone::accessory::PairPolicy;
+use zeroize::Zeroizing;
 
 use crate::cmd::demo::Arguments;
 use crate::lab::{self, Isolation, Lab, LinkUp};
 use crate::output::Output;
-use catalogue::Phone;
-use phones::Phones;
+use hops::{Arrival, Hops};
+use pair::Records;
+use phones::{Phones, State};
 use report::{Report, Timings};
+use tunnel::OpenTunnel;
+
+/// A lab that stays up, with the tunnels in it.
+pub(crate) struct Held {
+    tunnels: Vec<OpenTunnel>,
+    lab: Lab,
+}
+
+impl Held {
+    /// Ends the tunnels and then the lab.
+    pub(crate) async fn end(self) {
+        join_all(self.tunnels.into_iter().map(OpenTunnel::close)).await;
+        self.lab.settle().await;
+    }
+}
 
 /// Runs the demo. `start` is when the program started. The lab is returned when it shall stay up.
 pub(crate) async fn run(
@@ -26,8 +49,9 @@ pub(crate) async fn run(
     isolation: Isolation,
     start: Instant,
     output: &Output,
-) -> Result<Option<Lab>> {
+) -> Result<Option<Held>> {
     let recorder = arguments.capture.as_ref().map(Recorder::create).transpose()?;
+    let records = records(arguments)?;
     let step = output.step("lab", "building namespaces and cables", start);
     let lab = Lab::build(arguments.phones).await?;
     let lab_took =
@@ -39,33 +63,50 @@ pub(crate) async fn run(
     record_mdns(&lab, &link, recorder.as_ref()).await?;
 
     let step = output.step("phones", "starting simulated iPhones", Instant::now());
-    let mut phones = Phones::start(&lab).await?;
+    let mut phones = Phones::start(&lab, &state(arguments)).await?;
     let phones_took =
         step.done(&format!("{} announced", count(phones.ready.len() as u64, "simulated iPhone")));
 
-    let found = tokio::select! {
-        found = find_and_read(&lab, recorder.as_ref(), output) => found?,
+    let (interface, wanted) = (lab.vm.index, lab.phones.len());
+    let hops = Hops { interface, wanted, records, recorder: recorder.clone(), output: output.clone() };
+    let Arrival { phones: found, tunnels, timings: hops } = tokio::select! {
+        arrival = lab.vm.namespace.run(move || hops.walk()) => arrival?,
         failure = phones.failure() => return Err(failure),
     };
     let timings = Timings {
         lab: lab_took,
         address_detection: link.detection,
         phones: phones_took,
-        discover: found.discover,
-        catalogue: found.catalogue,
+        hops,
         total: start.elapsed(),
     };
     finish_recording(recorder.as_ref(), output)?;
     let namespaces = if arguments.hold { hold::namespaces(&lab, isolation) } else { Vec::new() };
-    let report = Report {
-        phones: &found.phones,
-        simulated: &phones.ready,
-        interface: lab.vm.interface,
-        timings,
-        namespaces: &namespaces,
-    };
+    let (simulated, interface) = (&phones.ready, lab.vm.interface);
+    let report = Report { phones: &found, simulated, interface, timings, namespaces: &namespaces };
     show(&report, arguments, output)?;
-    Ok(arguments.hold.then_some(lab))
+    let held = Held { tunnels, lab };
+    if arguments.hold {
+        return Ok(Some(held));
+    }
+    held.end().await;
+    Ok(None)
+}
+
+/// The VM's side of the pairings: in the directory `vm`, if anything is kept.
+fn records(arguments: &Arguments) -> Result<Records> {
+    let directory = arguments.state_dir.as_ref().map(|directory| directory.join("vm"));
+    let shown = match &arguments.pair_policy {
+        PairPolicy::Pin(pin) => Some(pin.digits()),
+        _ => None,
+    };
+    let typed = arguments.pin.as_deref().or(shown).map(|pin| Zeroizing::new(pin.to_owned()));
+    Records::open(directory.as_deref(), typed)
+}
+
+/// The phones' side of the pairings.
+fn state(arguments: &Arguments) -> State {
+    State { policy: arguments.pair_policy.clone(), directory: arguments.state_dir.clone() }
 }
 
 fn show(report: &Report<'_>, arguments: &Arguments, output: &Output) -> Result<()> {
@@ -78,31 +119,6 @@ fn show(report: &Report<'_>, arguments: &Arguments, output: &Output) -> Result<(
         output.note(&hold::page(report));
     }
     Ok(())
-}
-
-/// What the VM learned, and how long the hops took.
-struct Found {
-    phones: Vec<Phone>,
-    discover: Duration,
-    catalogue: Duration,
-}
-
-async fn find_and_read(lab: &Lab, recorder: Option<&Recorder>, output: &Output) -> Result<Found> {
-    let (wanted, index) = (lab.phones.len(), lab.vm.index);
-    let step = output.step("discover", "browsing for _remoted._tcp", Instant::now());
-    let addresses = lab.vm.namespace.run(move || discover::discover(index, wanted)).await?;
-    let discover = step.done(&format!("{} found by mDNS", count(addresses.len() as u64, "phone")));
-
-    let step = output.step("catalogue", "RSD handshakes over RemoteXPC", Instant::now());
-    let recorder = recorder.cloned();
-    let read = move || async move {
-        try_join_all(addresses.into_iter().map(|address| catalogue::read(address, recorder.as_ref()))).await
-    };
-    let mut phones = lab.vm.namespace.run(read).await?;
-    let services: usize = phones.iter().map(|phone| phone.services).sum();
-    let catalogue = step.done(&format!("{} read over RemoteXPC", count(services as u64, "service")));
-    phones.sort_by(|one, other| one.udid.cmp(&other.udid));
-    Ok(Found { phones, discover, catalogue })
 }
 
 async fn record_mdns(lab: &Lab, link: &LinkUp, recorder: Option<&Recorder>) -> Result<()> {

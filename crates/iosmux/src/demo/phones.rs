@@ -1,15 +1,28 @@
 //! The simulated iPhones of the demo, one in each phone namespace.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Error, Result, anyhow};
 use futures_util::future::{select_all, try_join_all};
+use iosmux_fakephone::accessory::{PairPolicy, PairingConfig};
 use iosmux_fakephone::net::{Phone, PhoneConfig, Ready};
 use iosmux_xpc::rsd::Catalogue;
 use tokio::sync::oneshot;
 
 use crate::lab::{Lab, Station};
 
-/// A captured Handshake; see fixtures/README.md.
+/// A captured Handshake, from which the phones are made; see fixtures/README.md.
 const CATALOGUE: &str = include_str!("../../fixtures/iphone11,6_ios17.0.3_trusted.json");
+/// What a phone offers on its link; see fixtures/README.md.
+const UNTRUSTED: &str = include_str!("../../fixtures/iphone15,3_ios17.0_untrusted.json");
+
+/// What the phones do when the VM asks to be trusted, and where they remember it.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) policy: PairPolicy,
+    /// Each phone has a folder in it, by the name of its namespace; without it they remember nothing.
+    pub(super) directory: Option<PathBuf>,
+}
 
 /// Phones that announce themselves. They live as long as their namespaces.
 pub(super) struct Phones {
@@ -19,12 +32,18 @@ pub(super) struct Phones {
 
 impl Phones {
     /// Starts a phone in every phone namespace and waits until all announce themselves.
-    pub(super) async fn start(lab: &Lab) -> Result<Self> {
-        let catalogue = catalogue()?;
+    pub(super) async fn start(lab: &Lab, state: &State) -> Result<Self> {
+        let (catalogue, untrusted) = (catalogue(CATALOGUE)?, catalogue(UNTRUSTED)?);
         let captured = catalogue.udid().context("the demo's catalogue has no UDID")?;
         let starts = lab.phones.iter().enumerate().map(|(number, station)| {
             let udid = (number > 0).then(|| derived_udid(captured, number));
-            start(station, catalogue.clone(), udid)
+            let config = PhoneConfig {
+                udid,
+                untrusted_catalogue: Some(untrusted.clone()),
+                pairing: state.pairing(station),
+                ..PhoneConfig::new(station.interface, catalogue.clone())
+            };
+            start(station, config)
         });
         let (ready, ends) = try_join_all(starts).await?.into_iter().unzip();
         Ok(Self { ready, ends })
@@ -39,17 +58,23 @@ impl Phones {
     }
 }
 
-fn catalogue() -> Result<Catalogue> {
-    let json = serde_json::from_str(CATALOGUE).context("read the demo's catalogue")?;
+impl State {
+    fn pairing(&self, station: &Station) -> PairingConfig {
+        let directory = self.directory.as_ref();
+        PairingConfig {
+            policy: self.policy.clone(),
+            state_dir: directory.map(|directory| directory.join(station.namespace.name())),
+            ..PairingConfig::default()
+        }
+    }
+}
+
+fn catalogue(text: &str) -> Result<Catalogue> {
+    let json = serde_json::from_str(text).context("read the demo's catalogue")?;
     Ok(Catalogue::from_json(&json)?)
 }
 
-async fn start(
-    station: &Station,
-    catalogue: Catalogue,
-    udid: Option<String>,
-) -> Result<(Ready, oneshot::Receiver<Error>)> {
-    let config = PhoneConfig { udid, ..PhoneConfig::new(station.interface, catalogue) };
+async fn start(station: &Station, config: PhoneConfig) -> Result<(Ready, oneshot::Receiver<Error>)> {
     let start = move || async move {
         let phone = Phone::start(config).await?;
         let ready = phone.ready().context("the phone lost its link at once")?;
@@ -77,10 +102,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_catalogue_is_the_captured_one() {
-        let catalogue = catalogue().unwrap();
-        assert_eq!(catalogue.product_type(), Some("iPhone11,6"));
-        assert_eq!(catalogue.services.len(), 67);
+    fn the_catalogues_are_the_captured_ones() {
+        let trusted = catalogue(CATALOGUE).unwrap();
+        assert_eq!(trusted.product_type(), Some("iPhone11,6"));
+        assert_eq!(trusted.services.len(), 67);
+        assert_eq!(catalogue(UNTRUSTED).unwrap().services.len(), 7);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What the demo learned, for people and for programs.
 
 use std::fmt::Write as _;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use iosmux_fakephone::net::Ready;
 use serde::Serialize;
 
 use super::catalogue::Phone;
+use super::hops::HopTimings;
 
 /// The form of the JSON. It changes when a field changes its meaning or goes away; new fields keep it.
 const SCHEMA: &str = "iosmux-demo/1";
@@ -22,8 +24,7 @@ pub(crate) struct Timings {
     pub(crate) address_detection: Duration,
     /// Until the simulated phones announced themselves.
     pub(crate) phones: Duration,
-    pub(crate) discover: Duration,
-    pub(crate) catalogue: Duration,
+    pub(crate) hops: HopTimings,
     pub(crate) total: Duration,
 }
 
@@ -59,12 +60,15 @@ struct Json<'a> {
 #[derive(Serialize)]
 struct JsonPhone<'a> {
     udid: &'a str,
-    /// Properties that were made for the demo, not captured.
+    /// What was made for the demo, not captured; `Services` are those on the link.
     derived_keys: &'a [&'static str],
     product_type: &'a str,
     os_version: &'a str,
     build_version: &'a str,
     link: Link,
+    transport: &'a str,
+    tunnel: JsonTunnel<'a>,
+    /// Inside of the tunnel.
     services: usize,
 }
 
@@ -75,11 +79,22 @@ struct Link {
 }
 
 #[derive(Serialize)]
+struct JsonTunnel<'a> {
+    address: Ipv6Addr,
+    rsd_port: u16,
+    interface: &'a str,
+    mtu: u16,
+}
+
+#[derive(Serialize)]
 struct JsonTimings {
     lab: f64,
     address_detection: f64,
     phones: f64,
     discover: f64,
+    rsd: f64,
+    pair: f64,
+    tunnel: f64,
     catalogue: f64,
     total: f64,
 }
@@ -87,7 +102,7 @@ struct JsonTimings {
 impl Report<'_> {
     /// The JSON form.
     pub(crate) fn json(&self) -> impl Serialize {
-        let Timings { lab, address_detection, phones, discover, catalogue, total } = self.timings;
+        let Timings { lab, address_detection, phones, hops, total } = self.timings;
         Json {
             schema: SCHEMA,
             phones: self.phones.iter().map(|phone| self.json_phone(phone)).collect(),
@@ -95,8 +110,11 @@ impl Report<'_> {
                 lab: milliseconds(lab),
                 address_detection: milliseconds(address_detection),
                 phones: milliseconds(phones),
-                discover: milliseconds(discover),
-                catalogue: milliseconds(catalogue),
+                discover: milliseconds(hops.discover),
+                rsd: milliseconds(hops.rsd),
+                pair: milliseconds(hops.pair),
+                tunnel: milliseconds(hops.tunnel),
+                catalogue: milliseconds(hops.catalogue),
                 total: milliseconds(total),
             },
             namespaces: self.namespaces,
@@ -111,13 +129,20 @@ impl Report<'_> {
             os_version: &phone.os_version,
             build_version: &phone.build_version,
             link: Link { address: self.scoped(phone), rsd_port: phone.port },
+            transport: &phone.transport,
+            tunnel: JsonTunnel {
+                address: phone.tunnel.address,
+                rsd_port: phone.tunnel.rsd_port,
+                interface: &phone.tunnel.interface,
+                mtu: phone.tunnel.mtu,
+            },
             services: phone.services,
         }
     }
 
     /// The table, and which part of the time was the kernel's.
     pub(crate) fn text(&self) -> String {
-        let mut rows = vec![["MODEL", "IOS", "UDID", "SERVICES", "ADDRESS"].map(str::to_owned)];
+        let mut rows = vec![["MODEL", "IOS", "UDID", "SERVICES", "TUNNEL"].map(str::to_owned)];
         for phone in self.phones {
             let mark = if self.derived_keys(phone).contains(&UDID) { " (derived)" } else { "" };
             rows.push([
@@ -125,7 +150,7 @@ impl Report<'_> {
                 format!("{} ({})", phone.os_version, phone.build_version),
                 format!("{}{mark}", phone.udid),
                 phone.services.to_string(),
-                format!("[{}]:{}", self.scoped(phone), phone.port),
+                format!("{} [{}]:{}", phone.tunnel.interface, phone.tunnel.address, phone.tunnel.rsd_port),
             ]);
         }
         let mut text = table(&rows);
@@ -144,7 +169,7 @@ impl Report<'_> {
     }
 
     /// A phone's address as the VM writes it.
-    pub(super) fn scoped(&self, phone: &Phone) -> String {
+    fn scoped(&self, phone: &Phone) -> String {
         format!("{}%{}", phone.address, self.interface)
     }
 }
@@ -172,14 +197,22 @@ fn milliseconds(duration: Duration) -> f64 {
 /// A report for the tests of what is shown.
 #[cfg(test)]
 pub(super) fn with_report<T>(test: impl FnOnce(&Report<'_>) -> T) -> T {
+    use super::catalogue::TunnelEnd;
     let phone = |udid: &str, last: u16| Phone {
         udid: udid.to_owned(),
         product_type: "iPhone11,6".to_owned(),
         os_version: "17.0.3".to_owned(),
         build_version: "21A360".to_owned(),
         services: 67,
-        address: std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last),
+        address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last),
         port: 58783,
+        transport: "tcp".to_owned(),
+        tunnel: TunnelEnd {
+            address: Ipv6Addr::new(0xfd12, 0x3456, 0x789a, 0, 0, 0, last, 1),
+            rsd_port: 50_000,
+            interface: format!("iosmux-tun{}", last - 1),
+            mtu: 16_000,
+        },
     };
     let simulated = |udid: &str, derived_keys: &[&'static str]| Ready {
         schema: "fakephone/ready/1",
@@ -189,7 +222,7 @@ pub(super) fn with_report<T>(test: impl FnOnce(&Report<'_>) -> T) -> T {
         announced_port: 1,
         udid: udid.to_owned(),
         uuid: uuid::Uuid::nil(),
-        services: 67,
+        services: 7,
         derived: true,
         derived_keys: derived_keys.to_vec(),
     };
@@ -200,18 +233,19 @@ pub(super) fn with_report<T>(test: impl FnOnce(&Report<'_>) -> T) -> T {
     };
     test(&Report {
         phones: &[phone(first, 1), phone(second, 2)],
-        simulated: &[simulated(first, &["UUID"]), simulated(second, &[UDID, "UUID"])],
+        simulated: &[simulated(first, &["Services"]), simulated(second, &[UDID, "UUID", "Services"])],
         interface: "eth0",
-        timings: Timings {
-            lab: Duration::from_micros(7_340),
-            address_detection: Duration::from_millis(1_500),
-            phones: Duration::from_millis(5),
-            discover: Duration::from_millis(30),
-            catalogue: Duration::from_millis(9),
-            total: Duration::from_millis(1_550),
-        },
+        timings: sample_timings(),
         namespaces: &[namespace("host", 9), namespace("vm", 15), namespace("phone", 20)],
     })
+}
+
+#[cfg(test)]
+fn sample_timings() -> Timings {
+    let ms = Duration::from_millis;
+    let hops = HopTimings { discover: ms(30), rsd: ms(9), pair: ms(310), tunnel: ms(12), catalogue: ms(8) };
+    let lab = Duration::from_micros(7_340);
+    Timings { lab, address_detection: ms(1_500), phones: ms(5), hops, total: ms(1_890) }
 }
 
 #[cfg(test)]

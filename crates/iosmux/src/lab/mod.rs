@@ -14,6 +14,7 @@ mod isolation;
 mod link;
 mod namespace;
 mod requirement;
+mod settle;
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -89,6 +90,15 @@ impl Lab {
             try_join(self.vm.bring_up(), try_join_all(self.phones.iter().map(Station::bring_up))).await?;
         let longest = phones.iter().map(|phone| phone.took).fold(vm.took, Duration::max);
         Ok(LinkUp { vm: vm.address, detection: longest })
+    }
+
+    /// Waits until no connection is left in the lab, for a second at most: the kernel keeps a namespace for as long as a
+    /// connection in it retries, and without the bridge each of them would for minutes.
+    pub(crate) async fn settle(&self) {
+        let waits = self.namespaces().map(|namespace| namespace.run(settle::connections));
+        if let Err(error) = try_join_all(waits).await {
+            tracing::debug!(%error, "the lab is taken down with open connections");
+        }
     }
 
     /// Every namespace with its name, the host's first.

@@ -1,5 +1,7 @@
 //! What the lab needs from the machine. A need is one line of [`REQUIREMENTS`].
 
+use std::fs::File;
+use std::io;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::thread;
@@ -53,6 +55,11 @@ const REQUIREMENTS: &[Requirement] = &[
         why: "they are the cables and the host's bridge",
         check: devices,
     },
+    Requirement {
+        what: "/dev/net/tun",
+        why: "both ends of a tunnel are interfaces made of it",
+        check: || tun(Path::new("/dev/net/tun")),
+    },
 ];
 
 /// Enters the lab's isolation and tries every requirement. Must run while the process has one thread.
@@ -103,9 +110,42 @@ fn devices() -> Result<(), Refusal> {
     })
 }
 
+/// Opening is all that can fail: what is done with it then is allowed to who owns the network namespace.
+fn tun(node: &Path) -> Result<(), Refusal> {
+    let opened = File::options().read(true).write(true).open(node);
+    opened.map(drop).map_err(|error| {
+        let (found, fix) = match error.kind() {
+            io::ErrorKind::NotFound => (
+                "it is not there".to_owned(),
+                "Load it with `sudo modprobe tun`; in a container, give it the device with `--device /dev/net/tun` or \
+                 make it with `mknod -m 0666 /dev/net/tun c 10 200`.",
+            ),
+            io::ErrorKind::PermissionDenied => (
+                "this user may not open it".to_owned(),
+                "Open it to all, as most systems do, with `sudo chmod 0666 /dev/net/tun`, or run this as root; in a \
+                 container, allow the device c 10:200.",
+            ),
+            _ => (
+                format!("it can't be opened ({error})"),
+                "Load it with `sudo modprobe tun`, or use a kernel that has it (CONFIG_TUN).",
+            ),
+        };
+        Refusal { found, fix: fix.to_owned() }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tun_node_that_does_not_work_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = tun(&folder.path().join("tun")).unwrap_err();
+        assert!(missing.found.contains("not there") && missing.fix.contains("modprobe tun"), "{missing:?}");
+        let no_device = tun(folder.path()).unwrap_err();
+        assert!(no_device.found.contains("can't be opened"), "{no_device:?}");
+    }
 
     #[test]
     fn a_refusal_reads_as_a_sentence() {

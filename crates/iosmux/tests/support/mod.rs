@@ -1,4 +1,5 @@
 //! Running the built command in the conditions that the tests name.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs::File;
 use std::io::Read;
@@ -22,10 +23,27 @@ impl Installed {
         Self { folder }
     }
 
-    /// Runs a shell script in which `$iosmux` is the command and the folder is its own.
+    /// Runs a shell script in which `$iosmux` is the command and the folder is its own. All users may open its tun node,
+    /// which is in a mount namespace of its own: the machine's stays as it is. Without root it is the machine's.
     pub(crate) fn script(&self, script: &str) -> Command {
+        if nix::unistd::Uid::effective().is_root() {
+            return self.with_dev_net("mknod -m 0666 /dev/net/tun c 10 200", script);
+        }
         let mut command = Command::new("sh");
-        command.args(["-euc", script]).current_dir(self.folder.path());
+        command.args(["-euc", script]);
+        self.here(command)
+    }
+
+    /// Runs a shell script as root does in [`Installed::script`], with what `nodes` makes in /dev/net.
+    pub(crate) fn with_dev_net(&self, nodes: &str, script: &str) -> Command {
+        let mut command = Command::new("unshare");
+        let prepare = format!("mount -t tmpfs -o mode=0755 none /dev/net; {nodes}; exec sh -euc \"$1\"");
+        command.args(["--mount", "sh", "-euc", &prepare, "sh", script]);
+        self.here(command)
+    }
+
+    fn here(&self, mut command: Command) -> Command {
+        command.current_dir(self.folder.path());
         command.env("iosmux", self.path("iosmux")).env_remove("IOSMUX_LOG").stdin(Stdio::null());
         command
     }
