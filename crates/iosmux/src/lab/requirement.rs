@@ -8,6 +8,7 @@ use std::thread;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::isolation::{self, Isolation};
 use super::{link, namespace};
@@ -69,7 +70,18 @@ pub(crate) fn preflight() -> Result<Isolation, Unsupported> {
     for requirement in REQUIREMENTS {
         (requirement.check)().map_err(|refusal| refusal.about(requirement.what, requirement.why))?;
     }
+    open_files();
     Ok(isolation)
+}
+
+/// Allows this process as many files as it may have: every port of every phone is one, and the usual limit is for
+/// programs that wait with select(2).
+fn open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(errno) = raised {
+        tracing::debug!(%errno, "the limit on open files stays as it is");
+    }
 }
 
 impl Refusal {
