@@ -233,10 +233,12 @@ mod tests {
         assert_eq!(response(|response| response.client_parameters.mtu = u32::MAX).unwrap().mtu, 16_000);
     }
 
+    type Change = Box<dyn FnOnce(&mut ServerHandshakeResponse)>;
+
     #[test]
     fn what_could_harm_this_computer_is_refused() {
         let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
-        let cases: [(&str, Box<dyn FnOnce(&mut ServerHandshakeResponse)>); 9] = [
+        let cases: [(&str, Change); 9] = [
             ("an MTU below IPv6's", Box::new(|r| r.client_parameters.mtu = 1279)),
             ("a default route", Box::new(move |r| r.client_parameters.netmask = address("::"))),
             ("a wide route", Box::new(move |r| r.client_parameters.netmask = address("fe00::"))),

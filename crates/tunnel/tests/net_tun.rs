@@ -124,7 +124,7 @@ fn tcp_through_a_tcp_tunnel() {
     assert_eq!(runtime.block_on(phone.ended()).unwrap(), Ended::PeerClosed);
     let name = rig.names[0].clone();
     rig.host.run(move || {
-        assert!(TunDevice::open(Some(&name), &parameters(), Role::Host).is_ok(), "it was let go")
+        assert!(TunDevice::open(Some(&name), &parameters(), Role::Host).is_ok(), "it was let go");
     });
 }
 
@@ -166,7 +166,10 @@ fn only_the_two_ends_can_talk() {
     });
     rig.host.run(move || UdpSocket::bind((own, 0)).unwrap().send_to(b"hello", (peer, port)).unwrap());
     let mut text = [0; 10];
-    let (count, from) = phone_socket.recv_from(&mut text).unwrap();
+    let received = phone_socket.recv_from(&mut text);
+    let (count, from) = received.unwrap_or_else(|error| {
+        panic!("{error}: {:?} {:?}", rig.tunnels[0].counters(), rig.tunnels[1].counters())
+    });
     assert_eq!((&text[..count], from.ip()), (b"hello".as_slice(), own.into()));
     // No chatter of the interface itself was sent, or would have had to be dropped.
     thread::sleep(Duration::from_millis(500));

@@ -161,7 +161,8 @@ fn prepare(stream: &TcpStream) -> Result<(), TunnelError> {
     let set = || -> io::Result<()> {
         stream.set_nodelay(true)?;
         let socket = socket2::SockRef::from(stream);
-        let probes = socket2::TcpKeepalive::new().with_time(SILENCE / 2).with_interval(SILENCE / 6);
+        let probes =
+            socket2::TcpKeepalive::new().with_time(SILENCE.div_f32(2.0)).with_interval(SILENCE.div_f32(6.0));
         socket.set_tcp_keepalive(&probes.with_retries(3))?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(SILENCE))?;

@@ -137,7 +137,7 @@ fn transport() -> Result<Arc<TransportConfig>, QuicError> {
     let idle = IdleTimeout::try_from(IDLE_TIMEOUT).map_err(|error| lost("setup", &error))?;
     let mut config = TransportConfig::default();
     config.initial_mtu(UDP_PAYLOAD).min_mtu(UDP_PAYLOAD).mtu_discovery_config(None);
-    config.max_idle_timeout(Some(idle)).keep_alive_interval(Some(IDLE_TIMEOUT / 2));
+    config.max_idle_timeout(Some(idle)).keep_alive_interval(Some(IDLE_TIMEOUT.div_f32(2.0)));
     config.receive_window(VarInt::from_u32(STREAM_WINDOW));
     config.max_concurrent_bidi_streams(VarInt::from_u32(1)).max_concurrent_uni_streams(VarInt::from_u32(0));
     Ok(Arc::new(config))

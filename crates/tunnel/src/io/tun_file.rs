@@ -4,6 +4,7 @@ use super::device::Delivery;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// What utun has before each packet: the address family, AF_INET6, big endian. Source: protocol.md §7.
@@ -29,7 +30,7 @@ pub(crate) struct TunFile {
 #[derive(Debug)]
 enum State {
     Detached(File),
-    Attached(AsyncFd<File>),
+    Attached { file: AsyncFd<File>, gone: gone::Watch },
     Moving,
 }
 
@@ -42,17 +43,26 @@ impl TunFile {
 
     pub(crate) fn attach(&mut self) -> io::Result<()> {
         if let State::Detached(file) = std::mem::replace(&mut self.state, State::Moving) {
-            self.state = State::Attached(register(file)?);
+            let gone = gone::Watch::of(&file)?;
+            let file = register(file, Interest::READABLE)?;
+            self.state = State::Attached { file, gone };
         }
         Ok(())
     }
 
     /// See [`super::PacketDevice::poll_recv`].
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, packet: &mut [u8]) -> Poll<io::Result<usize>> {
-        let State::Attached(file) = &mut self.state else { return Poll::Ready(Err(not_attached())) };
+        let State::Attached { file, gone } = &self.state else { return Poll::Ready(Err(not_attached())) };
         loop {
-            let mut guard = ready!(file.poll_read_ready(cx))?;
-            match guard.try_io(|file| self.framing.read(file.get_ref(), packet)) {
+            let read = match file.poll_read_ready(cx) {
+                Poll::Ready(guard) => guard?.try_io(|file| self.framing.read(file.get_ref(), packet)),
+                Poll::Pending => {
+                    ready!(gone.poll(cx))?;
+                    // The file says how it is gone.
+                    Ok(self.framing.read(file.get_ref(), packet))
+                }
+            };
+            match read {
                 // Another protocol's packet, or the interrupt of a signal.
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -65,7 +75,7 @@ impl TunFile {
 
     /// See [`super::PacketDevice::send`].
     pub(crate) fn send(&mut self, packet: &[u8]) -> io::Result<Delivery> {
-        let State::Attached(file) = &self.state else { return Err(not_attached()) };
+        let State::Attached { file, .. } = &self.state else { return Err(not_attached()) };
         loop {
             match self.framing.write(file.get_ref(), packet) {
                 Ok(_) => return Ok(Delivery::Taken),
@@ -101,9 +111,51 @@ impl Framing {
 }
 
 #[allow(unsafe_code, reason = "the runtime wants a promise that the file stays open")]
-fn register(file: File) -> io::Result<AsyncFd<File>> {
+fn register(file: File, interest: Interest) -> io::Result<AsyncFd<File>> {
     // SAFETY: a File owns its descriptor, which nobody replaces or closes while it is registered: AsyncFd owns the File.
-    Ok(unsafe { AsyncFd::register(file) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(file, interest) }?)
+}
+
+/// Notices an interface that is deleted, by somebody or with its namespace.
+#[cfg(target_os = "linux")]
+mod gone {
+    use super::{AsyncFd, Context, File, Interest, Poll, io, ready, register};
+
+    /// The same file once more: the kernel reports a deleted interface as an error alone, which counts as "can't be
+    /// written" and not as "can be read". Nothing else is reported to an interest in urgent data, which TUN has not.
+    #[derive(Debug)]
+    pub(super) struct Watch(AsyncFd<File>);
+
+    impl Watch {
+        pub(super) fn of(file: &File) -> io::Result<Self> {
+            register(file.try_clone()?, Interest::PRIORITY).map(Self)
+        }
+
+        /// Ready when the interface is gone.
+        pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            ready!(self.0.poll_write_ready(cx))?.retain_ready();
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+/// An utun interface lives as long as its file.
+#[cfg(not(target_os = "linux"))]
+mod gone {
+    use super::{Context, File, Poll, io};
+
+    #[derive(Debug)]
+    pub(super) struct Watch;
+
+    impl Watch {
+        pub(super) fn of(_: &File) -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) fn poll(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
 }
 
 fn not_attached() -> io::Error {

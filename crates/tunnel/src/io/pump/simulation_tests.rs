@@ -321,18 +321,18 @@ impl End {
                 let own = if role == Role::Host { outer[0] } else { outer[1] };
                 let mut stack = Stack::new(own, OUTER_MTU);
                 if role == Role::Host {
-                    stack.connect(outer[1])
+                    stack.connect(outer[1]);
                 } else {
-                    stack.listen()
+                    stack.listen();
                 }
                 SimulatedLink::Stream(held(stack))
             }
         };
         let mut inner = Stack::new(parameters.local_address(role), usize::from(parameters.mtu));
         if role == Role::Host {
-            inner.connect(parameters.peer_address(role))
+            inner.connect(parameters.peer_address(role));
         } else {
-            inner.listen()
+            inner.listen();
         }
         let (inner, shared) = (held(inner), Arc::new(Shared::default()));
         let device = SimulatedDevice(Arc::clone(&inner));
