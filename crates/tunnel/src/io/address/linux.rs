@@ -37,8 +37,8 @@ pub(crate) fn configure(name: &str, ends: Ends) -> Result<(), Failure> {
 /// The kernel makes the routes of an address, to itself and to the other end, a moment after it has the address:
 /// packets before that would find none.
 fn wait_for_routes(socket: &mut Socket, index: u32, ends: Ends) -> io::Result<()> {
-    let give_up = Instant::now() + ROUTES_TIMEOUT;
-    while Instant::now() < give_up {
+    let start = Instant::now();
+    while start.elapsed() < ROUTES_TIMEOUT {
         let local = route(socket, ends.local)?.is_some_and(|route| route.header.kind == RouteType::Local);
         let peer = route(socket, ends.peer)?.is_some_and(|route| {
             // Both ends may be in one namespace.
