@@ -52,16 +52,23 @@ impl Project {
 
     /// The files that git tracks or would track, relative to the root, sorted.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
-        let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-        let output =
-            Command::new("git").current_dir(self.root()).args(listing).output().context("git ls-files")?;
-        ensure!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim());
-        let text = String::from_utf8(output.stdout).context("a tracked file's name is not UTF-8")?;
-        let present = |name: &&str| !name.is_empty() && self.root().join(name).is_file();
-        let mut names: Vec<String> = text.split('\0').filter(present).map(String::from).collect();
+        let mut names = self.git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+        names.retain(|name| self.root().join(name).is_file());
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// The tracked files that differ from the last commit.
+    pub(crate) fn changed(&self) -> Result<Vec<String>> {
+        self.git(&["diff", "--name-only", "-z", "HEAD"])
+    }
+
+    fn git(&self, words: &[&str]) -> Result<Vec<String>> {
+        let output = Command::new("git").current_dir(self.root()).args(words).output().context("git")?;
+        ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let text = String::from_utf8(output.stdout).context("a tracked file's name is not UTF-8")?;
+        Ok(text.split('\0').filter(|name| !name.is_empty()).map(String::from).collect())
     }
 }
 

@@ -14,6 +14,15 @@ const CODE: &[&str] = &[".rs", ".c", ".h", ".nix", ".py", ".sh", "/run"];
 const MACHINE: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/fa", "rm/"), concat!("/ho", "me/")];
 
+/// Names of files that a test run leaves behind when a snapshot differs.
+const LEFT_OVERS: &[&str] = &[".snap.new", ".pending-snap"];
+
+/// What is wrong with the name of a tracked file.
+pub(crate) fn wrong_name(name: &str) -> Option<String> {
+    let left_over = LEFT_OVERS.iter().any(|end| name.ends_with(end));
+    left_over.then(|| format!("{name}: a snapshot that nobody accepted"))
+}
+
 /// What is wrong in the file `name` with these contents.
 pub(crate) fn wrong(name: &str, text: &str) -> Vec<String> {
     let code = CODE.iter().any(|end| name.ends_with(end));
@@ -54,6 +63,12 @@ fn names_machine(line: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn snapshots_that_nobody_accepted_are_found() {
+        assert!(wrong_name("a/b.snap.new").is_some() && wrong_name("a/.b.rs.pending-snap").is_some());
+        assert_eq!(wrong_name("a/b.snap"), None);
+    }
 
     #[test]
     fn machine_paths_are_found() {

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::artifacts;
 use crate::cache::Cache;
-use crate::lint::{docs, flake, gaps, layers, lengths, marks, printing, purity, source};
+use crate::lint::{docs, flake, gaps, layers, lengths, lock, marks, printing, purity, source};
 use crate::project::Project;
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ fn cargo_deny(session: &mut Session<'_>) -> Result<()> {
 }
 
 fn provide_cargo_deny(session: &mut Session<'_>) -> Result<PathBuf> {
-    let flags = [("OPT_LEVEL", "1"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")];
+    let flags = [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")];
     let spec = format!("cargo-deny {CARGO_DENY} {flags:?}");
     let folder = Cache::find()?.entry("cargo-deny", &spec, |folder| {
         let mut install = session.project.cargo();
@@ -130,10 +130,12 @@ fn house_rules(session: &mut Session<'_>) -> Result<()> {
 
     let mut found = Vec::new();
     for name in files.iter().filter(|name| name.as_str() != "Cargo.lock" && !name.ends_with(".bin")) {
+        found.extend(marks::wrong_name(name));
         found.extend(marks::wrong(name, &read(name)?));
     }
     report(session, "no machine paths, left-over marks or switched-off tests", found);
     report(session, "generated pages are current", docs::wrong(project));
+    report(session, "Cargo.lock is current", lock::wrong(&project.changed()?));
     let (flake, lock) = (read("flake.nix").unwrap_or_default(), read("flake.lock").unwrap_or_default());
     report(session, "flake.lock matches flake.nix", flake::wrong(&flake, &lock));
     Ok(())
