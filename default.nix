@@ -1,6 +1,8 @@
 # The commands of iosmux as a package: `callPackage ./default.nix { }`.
 {
   lib,
+  openssl,
+  pkg-config,
   rustPlatform,
   src ? ./.,
 }:
@@ -10,6 +12,11 @@ rustPlatform.buildRustPackage {
   version = (builtins.fromTOML (builtins.readFile ./Cargo.toml)).workspace.package.version;
   inherit src;
   cargoLock.lockFile = ./Cargo.lock;
+
+  # The OpenSSL of nixpkgs instead of the one that cargo would build.
+  env.OPENSSL_NO_VENDOR = true;
+  nativeBuildInputs = [ pkg-config ];
+  buildInputs = [ openssl ];
 
   # Only what people run; the tests below cover every crate but the test runner, which wants git and rustup's tools.
   cargoBuildFlags = [
