@@ -179,6 +179,7 @@ fn quoted_bytes(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// The phone's answer, from a capture.
     const RESPONSE: &str = include_str!("../tests/fixtures/cdtunnel_server_response.json");
@@ -224,6 +225,34 @@ mod tests {
                 ("clientHandshakeRequest", HEADER_LEN + length),
                 "{length}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(server: u128, client: u128, netmask: u128, port: u16, mtu: u32) {
+            let parameters = ClientParameters {
+                address: Ipv6Addr::from_bits(client),
+                mtu,
+                netmask: Ipv6Addr::from_bits(netmask),
+            };
+            let response = Message::ServerHandshakeResponse(ServerHandshakeResponse {
+                client_parameters: parameters,
+                server_address: Ipv6Addr::from_bits(server),
+                server_rsd_port: port,
+            });
+            for message in [response, Message::ClientHandshakeRequest(ClientHandshakeRequest { mtu })] {
+                let bytes = message.encode().unwrap();
+                prop_assert_eq!(Message::decode(&bytes).unwrap(), Some((message, bytes.len())));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..500), magic: bool) {
+            let bytes = if magic { [MAGIC.as_slice(), &[0, 50], &bytes].concat() } else { bytes };
+            if let Ok(Some((_, used))) = Message::decode(&bytes) {
+                prop_assert!(used <= bytes.len());
+            }
         }
     }
 

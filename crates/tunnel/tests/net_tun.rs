@@ -4,51 +4,22 @@
 
 mod support;
 
+#[path = "support/namespace.rs"]
+mod namespace;
+
 use iosmux_tunnel::io::{
     Ended, Options, QuicIdentity, QuicListener, TunDevice, Tunnel, TunnelLink, connect_quic,
 };
 use iosmux_tunnel::parameters::Role;
-use nix::sched::{CloneFlags, unshare};
+use namespace::Namespace;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 use support::{offer, open_links};
 
 /// Bytes of a transfer: enough for thousands of packets.
 const BYTES: usize = 64 << 20;
-
-/// Work for a namespace's thread.
-type Job = Box<dyn FnOnce() + Send>;
-
-/// A thread in a network namespace of its own.
-struct Namespace {
-    jobs: mpsc::Sender<Job>,
-    _thread: JoinHandle<()>,
-}
-
-impl Namespace {
-    fn new() -> Self {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let thread = thread::spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("run inside of a namespace in which you are root");
-            queue.into_iter().for_each(|job| job());
-        });
-        Self { jobs, _thread: thread }
-    }
-
-    /// Starts `job` in the namespace; what it returns can be waited for.
-    fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
-        let (tell, result) = mpsc::channel();
-        self.jobs.send(Box::new(move || drop(tell.send(job())))).unwrap();
-        result
-    }
-
-    fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
-        self.start(job).recv().unwrap()
-    }
-}
 
 /// A tunnel between two namespaces; its own connection is in that of the test.
 struct Rig {

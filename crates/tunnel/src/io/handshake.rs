@@ -37,7 +37,15 @@ pub(crate) async fn answer(
 
 async fn write(link: &mut impl Link, message: &Message) -> Result<(), TunnelError> {
     let bytes = message.encode()?;
-    poll_fn(|cx| link.poll_send(cx, &bytes)).await
+    poll_fn(|cx| link.poll_send(cx, &bytes)).await.map_err(in_step)
+}
+
+/// A link knows of the relay only.
+fn in_step(error: TunnelError) -> TunnelError {
+    match error {
+        TunnelError::Connection { source, .. } => TunnelError::Connection { during: STEP, source },
+        other => other,
+    }
 }
 
 async fn read(link: &mut impl Link) -> Result<Message, TunnelError> {
@@ -45,7 +53,7 @@ async fn read(link: &mut impl Link) -> Result<Message, TunnelError> {
     let mut filled = 0_usize;
     loop {
         let space = bytes.get_mut(filled..).unwrap_or_default();
-        let count = poll_fn(|cx| link.poll_read(cx, space)).await?;
+        let count = poll_fn(|cx| link.poll_read(cx, space)).await.map_err(in_step)?;
         if count == 0 {
             return Err(TunnelError::Closed { during: STEP });
         }
