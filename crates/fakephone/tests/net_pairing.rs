@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use iosmux_fakephone::fault::Fault;
-use iosmux_fakephone::net::PhoneConfig;
+use iosmux_fakephone::net::{Phone, PhoneConfig, RSD_PORT};
 use iosmux_mdns::browser::BrowseEvent;
 use iosmux_mdns::io::{BrowseConfig, Browser};
 use iosmux_pairing::auth_tag::auth_tag_matches;
@@ -15,7 +15,7 @@ use iosmux_pairing::error::ControlError;
 use iosmux_pairing::io::host::{HostError, Start};
 use iosmux_pairing::io::wire::Wire as _;
 use iosmux_pairing::message::DeviceOptions;
-use support::host::{Computer, network};
+use support::host::{Computer, network, until};
 use support::{Link, SOON, start};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -23,9 +23,7 @@ use tokio::time::timeout;
 const UDID: &str = "00008020-0000000000001234";
 
 /// A link with a phone, and a computer.
-async fn stage(
-    edit: impl FnOnce(&mut PhoneConfig),
-) -> (Link, iosmux_fakephone::net::Phone, Computer, TempDir) {
+async fn stage(edit: impl FnOnce(&mut PhoneConfig)) -> (Link, Phone, Computer, TempDir) {
     let link = Link::with_address();
     let mut config = link.config();
     config.pairing.consent_delay = Duration::from_millis(30);
@@ -34,6 +32,13 @@ async fn stage(
     let directory = tempfile::tempdir().unwrap();
     let computer = Computer::new(directory.path());
     (link, phone, computer, directory)
+}
+
+/// Stops a phone and waits until its port is free: a child program of another test may hold it for a moment longer, from
+/// its fork to its exec.
+async fn stop(phone: Phone, link: &Link) {
+    phone.shutdown().await.unwrap();
+    until("the port is free", || async { link.connect(RSD_PORT).await.is_err() }).await;
 }
 
 fn policy(text: &str) -> impl FnOnce(&mut PhoneConfig) {
@@ -119,7 +124,7 @@ async fn a_phone_without_a_memory_is_another_phone_after_a_restart() {
     let (link, phone, mut computer, _directory) =
         stage(|config| config.pairing.identity_seed = Some(1)).await;
     computer.paired(&link, UDID).await;
-    phone.shutdown().await.unwrap();
+    stop(phone, &link).await;
     let mut config = link.config();
     config.pairing.identity_seed = Some(2);
     let _phone = start(config).await;
@@ -131,7 +136,7 @@ async fn the_same_seed_is_the_same_phone_which_has_forgotten_its_hosts() {
     let (link, phone, mut computer, _directory) =
         stage(|config| config.pairing.identity_seed = Some(1)).await;
     computer.paired(&link, UDID).await;
-    phone.shutdown().await.unwrap();
+    stop(phone, &link).await;
     let mut config = link.config();
     config.pairing.identity_seed = Some(1);
     let _phone = start(config).await;
@@ -145,7 +150,7 @@ async fn a_phone_with_a_state_directory_remembers() {
     let (link, phone, mut computer, _directory) =
         stage(|config| config.pairing.state_dir = Some(path.clone())).await;
     computer.paired(&link, UDID).await;
-    phone.shutdown().await.unwrap();
+    stop(phone, &link).await;
     let mut config = link.config();
     config.pairing.state_dir = Some(path);
     config.pairing.policy = "reject".parse().unwrap();

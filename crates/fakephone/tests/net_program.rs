@@ -79,7 +79,9 @@ async fn it_can_be_stopped_while_it_waits_for_a_link() {
 
 #[tokio::test]
 async fn usage_errors_are_two_and_a_bad_catalogue_is_one() {
-    for arguments in [&[][..], &["net"], &["net", "--interface", "x", "--catalogue", "y", "--fault", "z"]] {
+    let net = ["net", "--interface", "x", "--catalogue", "y"];
+    let policy = [&net[..], &["--pair-policy", "pin:12345"]].concat();
+    for arguments in [&[][..], &["net"], &[&net[..], &["--fault", "z"]].concat(), &policy] {
         let (code, text) = exit(fakephone(arguments)).await;
         assert_eq!(code, Some(2), "{text}");
     }

@@ -6,12 +6,12 @@ mod support;
 use std::time::Duration;
 
 use iosmux_fakephone::lockdown::{Message as LockdownMessage, encode, read_message};
-use iosmux_fakephone::net::{Phone, PhoneLimits};
+use iosmux_fakephone::net::{Error, Phone, PhoneLimits};
 use iosmux_pairing::control::host::{PeerProof, WishedTransport};
 use iosmux_pairing::io::host::Host;
 use iosmux_pairing::io::wire::RemoteXpc;
 use iosmux_tunnel::TCP_MTU;
-use iosmux_tunnel::io::{Ended, QuicIdentity, TunnelError, connect_tcp};
+use iosmux_tunnel::io::{Ended, QuicIdentity, TunError, TunnelError, connect_tcp};
 use support::far::{FarLink, host_tunnels};
 use support::host::{Computer, Open, listener, quic, tcp, until};
 use support::{SOON, TRUSTED, UNTRUSTED, catalogue};
@@ -206,4 +206,21 @@ async fn the_tunnel_service_inside_a_tunnel_is_not_known() {
     let wire = RemoteXpc::connect(stream, support::impatient()).await.unwrap();
     assert!(stage.computer.start(wire, UDID).await.is_err());
     assert_eq!(stage.phone.not_sourced().get("tunnel-service-in-tunnel"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_computer_without_tun_is_named_where_the_phone_is_awaited() {
+    let far = FarLink::without_tun().await;
+    let phone = far.usual_phone(|_| {}).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut computer = Computer::new(directory.path());
+    let mut host = computer.paired(&far.link, UDID).await.0;
+    let (answer, psk) = listener(&mut host, WishedTransport::Tcp).await.unwrap();
+    let stream = far.link.connect(answer.port).await.unwrap();
+    let _tunnel = connect_tcp(stream, &psk.unwrap(), TCP_MTU).await;
+    let ended = far.run(move || async move { phone.run(std::future::pending()).await }).await;
+    let error = ended.unwrap_err();
+    assert!(matches!(&error, Error::Tun(TunError::Open { .. })), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("/dev/net/tun") && text.contains("load the kernel's tun module"), "{text}");
 }

@@ -269,3 +269,6 @@ fn description(phone: &PhoneIdentity) -> DeviceDescription {
 fn ecid(properties: &Dictionary) -> Option<u64> {
     properties.get("UniqueChipID").and_then(Object::as_u64)
 }
+
+#[cfg(test)]
+mod tests;

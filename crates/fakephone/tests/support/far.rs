@@ -10,10 +10,10 @@ use std::process::{Command, id};
 use std::thread;
 
 use iosmux_fakephone::net::{Phone, PhoneConfig};
+use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tracing_subscriber::EnvFilter;
 
 use super::{Link, SOON, start};
 
@@ -28,18 +28,31 @@ pub struct FarLink {
 }
 
 impl FarLink {
-    /// The phone's end is up, with its address.
+    /// The phone's end has no address yet.
     pub fn new() -> FarLink {
-        // Shown when a test fails; RUST_LOG says how much. One test of the program is the first.
-        let _ = tracing_subscriber::fmt()
-            .with_test_writer()
-            .with_env_filter(EnvFilter::from_default_env())
-            .try_init();
+        FarLink::in_namespaces(CloneFlags::CLONE_NEWNET)
+    }
+
+    /// The phone's side has no /dev/net/tun.
+    pub async fn without_tun() -> FarLink {
+        let far = FarLink::in_namespaces(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS);
+        far.run(|| async {
+            let mount = |source, target: &str, kind, flags| {
+                nix::mount::mount(source, target, kind, flags, None::<&str>).expect("mounted");
+            };
+            // What is mounted next must not be seen outside.
+            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+            mount(Some("none"), "/dev/net", Some("tmpfs"), MsFlags::empty());
+        })
+        .await;
+        far
+    }
+
+    fn in_namespaces(flags: CloneFlags) -> FarLink {
         let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
         let (report, entered) = std::sync::mpsc::channel();
         thread::spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNET)
-                .expect("a namespace of its own (these tests run under unshare -Urn)");
+            unshare(flags).expect("a namespace of its own (these tests run under unshare -Urn)");
             report
                 .send(File::open("/proc/thread-self/ns/net").expect("/proc is there"))
                 .expect("the test waits");

@@ -15,6 +15,7 @@ use iosmux_xpc::rsd::{self, Catalogue, Handshake};
 use iosmux_xpc::session::SessionConfig;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 /// Everything in these tests that waits, waits at most this long.
@@ -37,6 +38,11 @@ pub struct Link {
 impl Link {
     /// Both ends are up; the phone's has no address yet.
     pub fn new() -> Link {
+        // Shown when a test fails; RUST_LOG says how much. One test of the program is the first.
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_env_filter(EnvFilter::from_default_env())
+            .try_init();
         static NEXT: AtomicU16 = AtomicU16::new(1);
         let link = Link { number: NEXT.fetch_add(1, Ordering::Relaxed) };
         link.plug();
@@ -135,8 +141,8 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // A test that failed may have unplugged it.
-        let _ = Command::new("ip").args(["link", "delete", &self.phone_end()]).output();
+        // A test that failed may have unplugged it; the phone's end may be in another namespace.
+        let _ = Command::new("ip").args(["link", "delete", &self.host_end()]).output();
     }
 }
 
