@@ -49,6 +49,7 @@ pub(crate) const CRATES: &[Place] = &[
     Place { package: "iosmux-tunnel", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-capture", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-fakephone", layer: Layer::Daemon, drivers: None },
+    Place { package: "iosmux-tunneld", layer: Layer::Daemon, drivers: None },
     Place { package: "iosmux", layer: Layer::Front, drivers: None },
     Place { package: "xtask", layer: Layer::Front, drivers: None },
 ];
