@@ -17,3 +17,4 @@
 
 pub mod fleet;
 pub mod model;
+pub mod phone;

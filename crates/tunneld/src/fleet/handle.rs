@@ -16,7 +16,9 @@ const HAPPENINGS: usize = 256;
 #[non_exhaustive]
 pub enum CommandError {
     /// No such phone.
-    #[error("no phone with the UDID {0} is here: see the list of devices, and whether the phone is plugged in")]
+    #[error(
+        "no phone with the UDID {0} is here: see the list of devices, and whether the phone is plugged in"
+    )]
     UnknownDevice(String),
     /// It ended elsewhere than at a tunnel.
     #[error("no tunnel to {udid}: {text}")]

@@ -1,0 +1,56 @@
+//! What went wrong with a phone, and what that means for the next attempt.
+
+use std::time::Duration;
+
+use super::machine::Hop;
+use crate::model::Reason;
+
+/// What a failure asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Try again after a pause.
+    Retry,
+    /// The phone said when.
+    RetryAfter(Duration),
+    /// Only a person can change it: wait for one, or for the phone to be attached again.
+    Hold,
+    /// The phone hides its identity until it is unlocked: look again every few seconds.
+    Locked,
+    /// Never with this phone.
+    Unsupported,
+}
+
+/// A failure in words and in consequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What to do.
+    pub kind: Kind,
+    /// For people.
+    pub reason: Reason,
+}
+
+impl Failure {
+    /// A failure that goes away by itself, perhaps.
+    pub fn retry(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Retry, reason: Reason { text: text.into(), next_step: None } }
+    }
+
+    /// A failure of another kind, with what a person should do.
+    pub fn new(kind: Kind, text: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { kind, reason: Reason { text: text.into(), next_step: Some(next_step.into()) } }
+    }
+
+    /// A hop that took too long.
+    pub(super) fn late(hop: Hop, after: Duration) -> Self {
+        Self::retry(format!("{hop} was not done within {} s", after.as_secs()))
+    }
+
+    /// Nobody tapped Trust.
+    pub(super) fn untrusted(after: Duration) -> Self {
+        Self::new(
+            Kind::Hold,
+            format!("nobody tapped Trust on the phone for {} s", after.as_secs()),
+            "unlock the phone, ask it again with `pair` (or attach it again), and tap Trust on it",
+        )
+    }
+}

@@ -1,0 +1,360 @@
+//! The machine.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::backoff;
+use super::failure::{Failure, Kind};
+use super::policy::Policy;
+use crate::model::{Reason, State};
+
+/// A step on the way to the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hop {
+    /// Read who the phone is, on the link.
+    Rsd,
+    /// Verify trust, or make it.
+    Pair {
+        /// Whether the phone may be asked to trust this host.
+        may_ask: bool,
+    },
+    /// Open the tunnel.
+    Tunnel,
+    /// Read what the phone offers inside of it.
+    Catalogue,
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rsd => "reading RSD on the link",
+            Self::Pair { .. } => "pairing",
+            Self::Tunnel => "opening the tunnel",
+            Self::Catalogue => "reading RSD inside of the tunnel",
+        })
+    }
+}
+
+impl Hop {
+    fn state(self) -> State {
+        match self {
+            Self::Rsd => State::RsdUntrusted,
+            Self::Pair { .. } => State::Pairing,
+            Self::Tunnel => State::Listening,
+            Self::Catalogue => State::TunnelUp,
+        }
+    }
+}
+
+/// What happens to an attached phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It is seen, for the first time or again.
+    Sighted,
+    /// It is seen at the same address with another port: it attached again, and what was known is stale.
+    Moved,
+    /// It said goodbye, or is not announced any more.
+    Unsighted,
+    /// The interface is gone or down.
+    LinkLost,
+    /// The hop that was begun is done.
+    Done,
+    /// The phone asks its user.
+    AwaitingTrust,
+    /// The hop that was begun failed, or the phone is refused after it.
+    Failed(Failure),
+    /// The tunnel ended, with the reason.
+    TunnelEnded(String),
+    /// Somebody wants a tunnel.
+    Start,
+    /// Somebody wants it to be paired.
+    Pair,
+    /// Somebody wants no tunnel.
+    Stop,
+    /// Its pair record was removed.
+    Forgotten,
+    /// Try again now what waits.
+    Refresh,
+    /// The same phone is reached another way.
+    Superseded,
+    /// The other way is gone.
+    Promoted,
+    /// Time passed.
+    Tick,
+}
+
+/// What a machine wants done, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Begin a hop; it ends in [`Event::Done`] or [`Event::Failed`].
+    Begin(Hop),
+    /// Abandon the hop that runs, and close everything that hops have opened.
+    Reset,
+    /// The attachment is over: drop it.
+    Forget,
+}
+
+/// One attached phone.
+#[derive(Debug)]
+pub struct Machine {
+    policy: Policy,
+    may_pair: bool,
+    spread: fastrand::Rng,
+    state: State,
+    reason: Option<Reason>,
+    /// The hop that runs and when it is late.
+    hop: Option<(Hop, Duration)>,
+    retry_at: Option<Duration>,
+    doubt_until: Option<Duration>,
+    usable_since: Option<Duration>,
+    failures: u32,
+    announced: bool,
+    /// Whether a person asked for this pairing.
+    asked_to_pair: bool,
+}
+
+impl Machine {
+    /// A phone that was just sighted. `may_pair` says whether it may be asked for trust without a person's command;
+    /// `seed` spreads the pauses.
+    pub fn new(policy: Policy, may_pair: bool, seed: u64) -> Self {
+        Self {
+            policy,
+            may_pair,
+            spread: fastrand::Rng::with_seed(seed),
+            state: State::Announced,
+            reason: None,
+            hop: None,
+            retry_at: None,
+            doubt_until: None,
+            usable_since: None,
+            failures: 0,
+            announced: true,
+            asked_to_pair: false,
+        }
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
+    /// When it tries again.
+    pub fn retry_at(&self) -> Option<Duration> {
+        self.retry_at
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When [`Event::Tick`] is wanted next.
+    pub fn deadline(&self) -> Option<Duration> {
+        [self.hop.map(|(_, late)| late), self.retry_at, self.doubt_until].into_iter().flatten().min()
+    }
+
+    /// Takes one event at time `now`, measured from any fixed moment.
+    pub fn on(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        match event {
+            Event::Sighted => self.sighted(now),
+            Event::Moved => {
+                (self.failures, self.announced) = (0, true);
+                if self.state == State::Stopped { self.start_over(now) } else { self.restart(now) }
+            }
+            Event::Unsighted => self.unsighted(now),
+            Event::LinkLost => vec![Action::Reset, Action::Forget],
+            Event::Done => self.done(now),
+            Event::AwaitingTrust => self.awaiting_trust(now),
+            Event::Failed(failure) => self.fail(now, failure),
+            Event::TunnelEnded(text) => self.tunnel_ended(now, &text),
+            Event::Start => self.start(now),
+            Event::Pair => {
+                self.asked_to_pair = true;
+                self.start(now)
+            }
+            Event::Stop => {
+                self.rest(State::Stopped, "its tunnel was stopped", Some("start it again with `start`"))
+            }
+            Event::Forgotten => self.rest(
+                State::Held,
+                "this host forgot its pairing with the phone",
+                Some("pair again, and tap Trust on the phone"),
+            ),
+            Event::Refresh => self.refresh(now),
+            Event::Superseded => self.rest(State::Spare, "the phone is reached at another address", None),
+            Event::Promoted => self.restart(now),
+            Event::Tick => self.tick(now),
+        }
+    }
+
+    fn sighted(&mut self, now: Duration) -> Vec<Action> {
+        let again = !std::mem::replace(&mut self.announced, true);
+        match self.state {
+            State::Announced => self.begin(now, Hop::Rsd),
+            State::Suspect => self.trust_again(),
+            // It went and came back: whatever it waited for, it is another attachment.
+            State::Down | State::Held | State::Locked if again => self.start_over(now),
+            _ => Vec::new(),
+        }
+    }
+
+    fn unsighted(&mut self, now: Duration) -> Vec<Action> {
+        self.announced = false;
+        match self.state {
+            State::CatalogueKnown => {
+                self.state = State::Suspect;
+                self.reason = Some(Reason {
+                    text: "the phone is not announced any more; its tunnel has not ended yet".to_owned(),
+                    next_step: None,
+                });
+                self.doubt_until = Some(now.saturating_add(self.policy.suspect));
+                Vec::new()
+            }
+            // A hop ends by itself, well or not.
+            _ if self.hop.is_some() || self.state == State::Suspect => Vec::new(),
+            _ => vec![Action::Reset, Action::Forget],
+        }
+    }
+
+    /// A tunnel that outlived the doubt has shown that the phone is there.
+    fn trust_again(&mut self) -> Vec<Action> {
+        (self.state, self.reason, self.doubt_until) = (State::CatalogueKnown, None, None);
+        Vec::new()
+    }
+
+    fn done(&mut self, now: Duration) -> Vec<Action> {
+        let Some((hop, _)) = self.hop.take() else { return Vec::new() };
+        match hop {
+            Hop::Rsd => {
+                let may_ask = self.may_pair || self.asked_to_pair;
+                self.begin(now, Hop::Pair { may_ask })
+            }
+            Hop::Pair { .. } => {
+                self.asked_to_pair = false;
+                self.begin(now, Hop::Tunnel)
+            }
+            Hop::Tunnel => self.begin(now, Hop::Catalogue),
+            Hop::Catalogue => {
+                (self.state, self.reason) = (State::CatalogueKnown, None);
+                self.usable_since = Some(now);
+                if self.announced { Vec::new() } else { self.unsighted(now) }
+            }
+        }
+    }
+
+    fn awaiting_trust(&mut self, now: Duration) -> Vec<Action> {
+        if let Some((Hop::Pair { .. }, late)) = &mut self.hop {
+            *late = now.saturating_add(self.policy.trust);
+            self.state = State::AwaitingTrust;
+            self.reason = Some(Reason {
+                text: "the phone asks its user whether to trust this computer".to_owned(),
+                next_step: Some("tap Trust on the phone".to_owned()),
+            });
+        }
+        Vec::new()
+    }
+
+    fn tunnel_ended(&mut self, now: Duration, text: &str) -> Vec<Action> {
+        let settled = |since: Duration| now.saturating_sub(since) >= self.policy.settled;
+        if self.usable_since.is_some_and(settled) {
+            self.failures = 0;
+        }
+        self.fail(now, Failure::retry(format!("the tunnel ended: {text}")))
+    }
+
+    fn fail(&mut self, now: Duration, failure: Failure) -> Vec<Action> {
+        self.clear();
+        self.failures = self.failures.saturating_add(1);
+        let pause = backoff::pause(self.failures, self.spread.u64(..));
+        let (state, retry) = match failure.kind {
+            Kind::Retry => (State::Down, Some(pause)),
+            Kind::RetryAfter(pause) => (State::Down, Some(pause)),
+            Kind::Locked => (State::Locked, Some(self.policy.locked)),
+            Kind::Hold => (State::Held, None),
+            Kind::Unsupported => (State::Unsupported, None),
+        };
+        (self.state, self.reason) = (state, Some(failure.reason));
+        self.retry_at = retry.map(|pause| now.saturating_add(pause));
+        let given_up = !self.announced && self.failures >= self.policy.unannounced_attempts;
+        if given_up { vec![Action::Reset, Action::Forget] } else { vec![Action::Reset] }
+    }
+
+    fn start(&mut self, now: Duration) -> Vec<Action> {
+        match self.state {
+            State::Announced | State::Down | State::Locked | State::Held | State::Stopped | State::Spare => {
+                self.start_over(now)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn refresh(&mut self, now: Duration) -> Vec<Action> {
+        match self.state {
+            State::Down | State::Locked => self.restart(now),
+            _ => Vec::new(),
+        }
+    }
+
+    fn start_over(&mut self, now: Duration) -> Vec<Action> {
+        self.failures = 0;
+        self.restart(now)
+    }
+
+    fn restart(&mut self, now: Duration) -> Vec<Action> {
+        self.clear();
+        let mut actions = vec![Action::Reset];
+        actions.extend(self.begin(now, Hop::Rsd));
+        actions
+    }
+
+    /// Closes everything and stays so until somebody says otherwise.
+    fn rest(&mut self, state: State, text: &str, next_step: Option<&str>) -> Vec<Action> {
+        if self.state == State::Unsupported {
+            return Vec::new();
+        }
+        self.clear();
+        self.state = state;
+        self.reason = Some(Reason { text: text.to_owned(), next_step: next_step.map(str::to_owned) });
+        vec![Action::Reset]
+    }
+
+    fn tick(&mut self, now: Duration) -> Vec<Action> {
+        if let Some((hop, late)) = self.hop
+            && now >= late
+        {
+            let failure = match self.state {
+                State::AwaitingTrust => Failure::untrusted(self.policy.trust),
+                _ => Failure::late(hop, self.policy.deadline(hop)),
+            };
+            return self.fail(now, failure);
+        }
+        if self.retry_at.is_some_and(|at| now >= at) {
+            return self.restart(now);
+        }
+        if self.doubt_until.is_some_and(|until| now >= until) {
+            return self.trust_again();
+        }
+        Vec::new()
+    }
+
+    fn begin(&mut self, now: Duration, hop: Hop) -> Vec<Action> {
+        self.retry_at = None;
+        self.reason = None;
+        self.state = hop.state();
+        self.hop = Some((hop, now.saturating_add(self.policy.deadline(hop))));
+        vec![Action::Begin(hop)]
+    }
+
+    fn clear(&mut self) {
+        (self.hop, self.retry_at, self.doubt_until, self.usable_since) = (None, None, None, None);
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn machine() -> Machine {
+    Machine::new(Policy::default(), true, 7)
+}
+
+/// A machine whose tunnel is usable since zero.
+fn usable() -> Machine {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    for _ in 0..4 {
+        machine.on(Duration::ZERO, Event::Done);
+    }
+    assert_eq!(machine.state(), State::CatalogueKnown);
+    machine
+}
+
+#[test]
+fn each_hop_follows_the_one_before() {
+    let mut machine = machine();
+    let mut way = machine.on(Duration::ZERO, Event::Sighted);
+    for _ in 0..4 {
+        way.extend(machine.on(Duration::ZERO, Event::Done));
+    }
+    let hops = [Hop::Rsd, Hop::Pair { may_ask: true }, Hop::Tunnel, Hop::Catalogue];
+    assert_eq!(way, hops.map(Action::Begin));
+    assert_eq!((machine.state(), machine.deadline()), (State::CatalogueKnown, None));
+}
+
+#[test]
+fn a_hop_that_is_late_is_tried_again_after_a_pause() {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    let late = machine.deadline().unwrap();
+    assert_eq!(late, Policy::default().rsd);
+    assert_eq!(machine.on(late, Event::Tick), [Action::Reset]);
+    assert_eq!(machine.state(), State::Down);
+    let again = machine.retry_at().unwrap();
+    assert!(again > late && again < late + SECOND);
+    assert_eq!(machine.on(again, Event::Tick), [Action::Reset, Action::Begin(Hop::Rsd)]);
+    assert_eq!(machine.failures(), 1);
+}
+
+#[test]
+fn the_user_has_longer_than_the_phone_and_then_a_person_is_asked_for() {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    machine.on(Duration::ZERO, Event::Done);
+    machine.on(SECOND, Event::AwaitingTrust);
+    assert_eq!(machine.state(), State::AwaitingTrust);
+    assert_eq!(machine.reason().unwrap().next_step.as_deref(), Some("tap Trust on the phone"));
+    let late = machine.deadline().unwrap();
+    assert_eq!(late, SECOND + Policy::default().trust);
+    machine.on(late, Event::Tick);
+    assert_eq!((machine.state(), machine.deadline()), (State::Held, None), "nobody is asked over and over");
+    assert_eq!(machine.on(late, Event::Pair), [Action::Reset, Action::Begin(Hop::Rsd)]);
+}
+
+#[test]
+fn a_phone_says_when_it_may_be_tried_again() {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    let failure = Failure { kind: Kind::RetryAfter(8316 * SECOND), ..Failure::retry("too many attempts") };
+    machine.on(SECOND, Event::Failed(failure));
+    assert_eq!(machine.retry_at(), Some(8317 * SECOND));
+}
+
+#[test]
+fn no_tunnel_is_asked_for_where_pairing_needs_a_command() {
+    let mut machine = Machine::new(Policy::default(), false, 7);
+    machine.on(Duration::ZERO, Event::Sighted);
+    assert_eq!(machine.on(Duration::ZERO, Event::Done), [Action::Begin(Hop::Pair { may_ask: false })]);
+    machine.on(Duration::ZERO, Event::Failed(Failure::new(Kind::Hold, "not paired", "pair")));
+    machine.on(Duration::ZERO, Event::Pair);
+    assert_eq!(machine.on(Duration::ZERO, Event::Done), [Action::Begin(Hop::Pair { may_ask: true })]);
+}
+
+#[test]
+fn a_goodbye_makes_a_tunnel_suspect_until_it_ends_or_holds() {
+    let mut machine = usable();
+    assert_eq!(machine.on(SECOND, Event::Unsighted), []);
+    assert_eq!(machine.state(), State::Suspect);
+    let until = machine.deadline().unwrap();
+    machine.on(until, Event::Tick);
+    assert_eq!(machine.state(), State::CatalogueKnown, "the tunnel lives, so the phone does");
+
+    let mut machine = usable();
+    machine.on(SECOND, Event::Unsighted);
+    machine.on(2 * SECOND, Event::TunnelEnded("no answer".to_owned()));
+    assert_eq!(machine.state(), State::Down);
+}
+
+#[test]
+fn a_suspect_that_is_seen_again_is_trusted_again() {
+    let mut machine = usable();
+    machine.on(SECOND, Event::Unsighted);
+    assert_eq!(machine.on(SECOND, Event::Sighted), []);
+    assert_eq!((machine.state(), machine.deadline()), (State::CatalogueKnown, None));
+}
+
+#[test]
+fn an_address_that_nobody_announces_is_given_up() {
+    let mut machine = usable();
+    machine.on(SECOND, Event::Unsighted);
+    let mut now = 20 * SECOND;
+    let mut actions = machine.on(now, Event::TunnelEnded("no answer".to_owned()));
+    for _ in 1..Policy::default().unannounced_attempts {
+        assert_eq!(actions, [Action::Reset]);
+        now = machine.retry_at().unwrap();
+        machine.on(now, Event::Tick);
+        actions = machine.on(now, Event::Failed(Failure::retry("no route")));
+    }
+    assert_eq!(actions, [Action::Reset, Action::Forget]);
+}
+
+#[test]
+fn a_stopped_tunnel_stays_down_until_started_or_attached_again() {
+    let mut machine = usable();
+    assert_eq!(machine.on(SECOND, Event::Stop), [Action::Reset]);
+    assert_eq!((machine.state(), machine.deadline()), (State::Stopped, None));
+    for event in [Event::Sighted, Event::Refresh, Event::Tick] {
+        assert_eq!(machine.on(SECOND, event), []);
+    }
+    assert_eq!(machine.on(SECOND, Event::Moved), [Action::Reset, Action::Begin(Hop::Rsd)]);
+    machine.on(SECOND, Event::Stop);
+    assert_eq!(machine.on(SECOND, Event::Start), [Action::Reset, Action::Begin(Hop::Rsd)]);
+}
+
+#[test]
+fn failures_are_forgiven_after_a_tunnel_that_held() {
+    let mut machine = usable();
+    machine.on(SECOND, Event::TunnelEnded("short".to_owned()));
+    assert_eq!(machine.failures(), 1);
+    let now = machine.retry_at().unwrap();
+    machine.on(now, Event::Tick);
+    (0..4).for_each(|_| drop(machine.on(now, Event::Done)));
+    machine.on(now, Event::TunnelEnded("short again".to_owned()));
+    assert_eq!(machine.failures(), 2);
+    let now = machine.retry_at().unwrap();
+    machine.on(now, Event::Tick);
+    (0..4).for_each(|_| drop(machine.on(now, Event::Done)));
+    machine.on(now + 60 * SECOND, Event::TunnelEnded("after a minute".to_owned()));
+    assert_eq!(machine.failures(), 1);
+}
+
+#[test]
+fn a_spare_waits_until_the_other_way_is_gone() {
+    let mut machine = usable();
+    assert_eq!(machine.on(SECOND, Event::Superseded), [Action::Reset]);
+    assert_eq!(machine.on(SECOND, Event::Sighted), []);
+    assert_eq!(machine.on(SECOND, Event::Promoted), [Action::Reset, Action::Begin(Hop::Rsd)]);
+}
+
+#[test]
+fn the_loss_of_the_link_ends_everything() {
+    assert_eq!(usable().on(SECOND, Event::LinkLost), [Action::Reset, Action::Forget]);
+}
+
+proptest::proptest! {
+    /// Whatever happens: at most one hop runs, a state that waits has a deadline, and time never makes it spin.
+    #[test]
+    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..16, 0_u64..40), 0..200)) {
+        let mut machine = machine();
+        let mut now = Duration::ZERO;
+        let mut running = false;
+        for (event, seconds) in events {
+            now += Duration::from_secs(seconds);
+            let event = any(event);
+            // Outcomes only come of a hop, and an end only of a tunnel.
+            let outcome = matches!(event, Event::Done | Event::Failed(_) | Event::AwaitingTrust);
+            let ends = matches!(event, Event::TunnelEnded(_));
+            if (outcome && !running) || (ends && !machine.state().is_usable()) {
+                continue;
+            }
+            running = running && !matches!(event, Event::Done);
+            for action in machine.on(now, event) {
+                match action {
+                    Action::Begin(_) => {
+                        proptest::prop_assert!(!running, "two hops at once");
+                        running = true;
+                    }
+                    Action::Reset => running = false,
+                    Action::Forget => return Ok(()),
+                }
+            }
+            let waits = matches!(machine.state(), State::Down | State::Locked);
+            proptest::prop_assert_eq!(running || waits || machine.state() == State::Suspect, machine.deadline().is_some());
+            proptest::prop_assert!(machine.on(now, Event::Tick).len() <= 2);
+            if let Some(deadline) = machine.deadline() {
+                proptest::prop_assert!(deadline > now, "a tick must move it on");
+            }
+            running = machine.deadline().is_some() && !waits_only(&machine);
+        }
+    }
+}
+
+fn waits_only(machine: &Machine) -> bool {
+    matches!(machine.state(), State::Down | State::Locked | State::Suspect)
+}
+
+fn any(number: u8) -> Event {
+    match number {
+        0 => Event::Sighted,
+        1 => Event::Moved,
+        2 => Event::Unsighted,
+        3 => Event::Start,
+        4 => Event::Pair,
+        5 => Event::Stop,
+        6 => Event::Refresh,
+        7 => Event::Superseded,
+        8 => Event::Promoted,
+        9 => Event::Tick,
+        10 => Event::AwaitingTrust,
+        11 => Event::Failed(Failure::retry("x")),
+        12 => Event::Failed(Failure::new(Kind::Hold, "x", "y")),
+        13 => Event::TunnelEnded("x".to_owned()),
+        14 => Event::Forgotten,
+        _ => Event::Done,
+    }
+}
