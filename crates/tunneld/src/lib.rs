@@ -15,6 +15,7 @@
 //! | [`http`] | the registry's faces: pymobiledevice3's, go-ios', our own |
 //! | [`config`] | the configuration file |
 
+pub mod discover;
 pub mod fleet;
 pub mod model;
 pub mod phone;

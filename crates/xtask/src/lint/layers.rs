@@ -48,6 +48,7 @@ pub(crate) const CRATES: &[Place] = &[
     Place { package: "iosmux-mdns", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-tunnel", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-capture", layer: Layer::Io, drivers: None },
+    Place { package: "iosmux-link", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-fakephone", layer: Layer::Daemon, drivers: None },
     Place { package: "iosmux-tunneld", layer: Layer::Daemon, drivers: None },
     Place { package: "iosmux", layer: Layer::Front, drivers: None },
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn downward_arrows_pass() {
         let mut packages = workspace();
-        packages[5].1 = vec!["iosmux-xpc".into(), "iosmux-mdns".into()];
+        packages[6].1 = vec!["iosmux-xpc".into(), "iosmux-mdns".into()];
         assert_eq!(wrong(&packages), Vec::<String>::new());
     }
 

@@ -1,0 +1,75 @@
+//! Where phones may be: who announces itself, who answers an echo, whom the configuration names; on interfaces as they
+//! come and go.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`peer`] | a fixed address of the configuration |
+
+pub mod peer;
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+
+use iosmux_link::Selection;
+use tokio::sync::{mpsc, watch};
+
+pub use peer::{Peer, PeerError};
+
+use crate::model::{Link, Search};
+
+/// The fixed RSD port of a private link. Source: protocol.md §2 (RSD port).
+pub const RSD_PORT: u16 = 58783;
+/// Events that wait for the fleet; above this the search waits.
+const EVENTS: usize = 64;
+
+/// What to look for and where.
+#[derive(Debug, Clone, Default)]
+pub struct DiscoverConfig {
+    /// On which interfaces.
+    pub interfaces: Selection,
+    /// Addresses to report whatever the links say.
+    pub peers: Vec<Peer>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A phone may be there. Comes again when nothing has changed: after a refresh, and for configured peers every minute.
+    /// The same address with another port is the same place with a new port.
+    Sighted(Link),
+    /// What had been reported by exactly this link is not there any more: a goodbye, an expired announcement, a
+    /// neighbour that went silent. Links of a lost interface get none.
+    Unsighted(Link),
+    /// An interface is gone, or has been unusable for two seconds; so is everything there.
+    InterfaceLost {
+        /// Its index.
+        index: u32,
+    },
+    /// How the search goes, by interface; whenever that changes.
+    Searches(Vec<Search>),
+}
+
+/// The addresses that are known to be phones. None of them is ever probed: from iOS 27.2 on a second RSD connection
+/// would replace the first. Source: architecture.md (iosmux-tunneld run).
+pub type Known = BTreeSet<Ipv6Addr>;
+
+/// A search under way. Dropping it ends all of it.
+#[derive(Debug)]
+pub struct Discover {
+    /// Where the owner says which addresses are phones.
+    pub known: watch::Sender<Known>,
+}
+
+impl Discover {
+    /// Starts to look, at once. Must be called inside a tokio runtime; sockets belong to the network namespace of the
+    /// threads of that.
+    pub fn start(config: DiscoverConfig) -> (Self, mpsc::Receiver<Event>) {
+        let (known, _) = watch::channel(Known::new());
+        let (_events, receiver) = mpsc::channel(EVENTS);
+        tracing::debug!(?config, "search");
+        (Self { known }, receiver)
+    }
+
+    /// Looks again everywhere, at once: asks by mDNS, sends echoes, forgets who refused, reports configured peers.
+    pub fn refresh(&self) {}
+}
