@@ -184,7 +184,7 @@ async fn a_paired_phone_is_announced_for_its_hosts_and_verifies_them_there() {
     assert_eq!(welcome.device.unwrap().device, None, "not told on a network");
     assert!(phone.not_sourced().is_empty());
     phone.shutdown().await.unwrap();
-    let removed = BrowseEvent::Removed { name: found.name };
+    let removed = BrowseEvent::Removed { name: found.name, sender: found.sender };
     assert_eq!(timeout(SOON, browser.next()).await.unwrap().unwrap(), removed);
 }
 

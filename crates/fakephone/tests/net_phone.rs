@@ -60,7 +60,7 @@ async fn it_is_announced_and_says_goodbye() {
     assert_eq!(found.addresses, [link.at(1, found.port)]);
     phone.shutdown().await.unwrap();
     let event = timeout(SOON, browser.next()).await.unwrap().unwrap();
-    assert_eq!(event, BrowseEvent::Removed { name: "ncm".to_owned() });
+    assert_eq!(event, BrowseEvent::Removed { name: "ncm".to_owned(), sender: found.sender });
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn one_json_line_then_goodbye_and_zero() {
     insta::assert_json_snapshot!(ready);
     terminate(&child, "TERM");
     assert_eq!(exit(child).await, (Some(0), String::new()));
-    let removed = BrowseEvent::Removed { name: "ncm".to_owned() };
+    let removed = BrowseEvent::Removed { name: "ncm".to_owned(), sender: found.sender };
     assert_eq!(timeout(SOON, browser.next()).await.unwrap().unwrap(), removed);
 }
 

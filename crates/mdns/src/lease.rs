@@ -70,13 +70,6 @@ impl Lease {
         }
         self.refreshes > before
     }
-
-    /// The seconds left when more than half of the life is left: then it is a known answer. Source: RFC 6762 §7.1.
-    pub(crate) fn known_answer_ttl(&self, now: Duration) -> Option<u32> {
-        let left = self.expires.saturating_sub(now);
-        let fresh = !self.is_ending() && left > part(self.life, 1, 2);
-        fresh.then(|| u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
-    }
 }
 
 fn part(whole: Duration, numerator: u32, denominator: u32) -> Duration {
@@ -107,13 +100,5 @@ mod tests {
         let mut lease = Lease::new(s(0), 120, 5);
         lease.end(s(10));
         assert_eq!((lease.expires(), lease.refresh_at(), lease.is_ending()), (s(11), None, true));
-        assert_eq!(lease.known_answer_ttl(s(10)), None);
-    }
-
-    #[test]
-    fn known_only_above_half() {
-        let lease = Lease::new(s(0), 100, 0);
-        assert_eq!(lease.known_answer_ttl(s(49)), Some(51));
-        assert_eq!(lease.known_answer_ttl(s(50)), None);
     }
 }

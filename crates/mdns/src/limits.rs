@@ -11,6 +11,8 @@ pub struct Limits {
     pub records: usize,
     /// Most instances a browser remembers.
     pub instances: usize,
+    /// Most instances of one sender, so that no neighbour can take the places of others.
+    pub instances_of_sender: usize,
     /// Most addresses of one host.
     pub addresses: usize,
     /// Most TXT data of one instance, in bytes with the length bytes.
@@ -32,7 +34,8 @@ impl Default for Limits {
             message_bytes: 9000,
             questions: 64,
             records: 512,
-            instances: 64,
+            instances: 256,
+            instances_of_sender: 8,
             addresses: 8,
             txt_bytes: 1300,
             ttl_seconds: 4500,

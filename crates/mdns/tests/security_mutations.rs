@@ -144,7 +144,7 @@ fn assert_still_works(browser: &mut Browser, responder: &mut Responder, now: Dur
 }
 
 #[test]
-fn two_thousand_instances_with_long_names_stay_within_the_limits() {
+fn two_thousand_senders_with_long_names_stay_within_the_limits() {
     let limits = Limits::default();
     let mut browser = Browser::new("_remoted._tcp", INTERFACE, BrowseMode::Both, limits, 1).unwrap();
     let mut now = Duration::ZERO;
@@ -157,9 +157,10 @@ fn two_thousand_instances_with_long_names_stay_within_the_limits() {
             ..ncm(1, "fe80::2")
         };
         let mut responder = Responder::new(&service, INTERFACE, limits, n).unwrap();
+        let address = Ipv6Addr::from_bits((0xfe80 << 112) | u128::from(n / 10));
+        let from = SocketAddrV6::new(address, PORT, 0, INTERFACE);
         for bytes in sent(responder.on(now, responder::Input::Timer)) {
-            let input = browser::Input::Datagram { path: Path::Shared, from: neighbour(PORT), bytes: &bytes };
-            browser.on(now, input);
+            browser.on(now, browser::Input::Datagram { path: Path::Shared, from, bytes: &bytes });
         }
         assert!(browser.sizes().0 <= limits.instances && browser.sizes().1 <= limits.instances);
     }

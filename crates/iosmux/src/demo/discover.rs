@@ -1,7 +1,7 @@
 //! Finding phones by mDNS, as the VM does.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -15,19 +15,17 @@ use crate::exit::PhonesMissing;
 const SERVICE: &str = "_remoted._tcp";
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Browses on an interface until that many phones were found, and gives the address that each announces.
-///
-/// All phones announce the instance `ncm` (protocol.md §2), so it is the address that tells them apart.
+/// Browses on an interface until that many phones were found, and gives where each is, by address.
 pub(super) async fn discover(interface: u32, wanted: usize) -> Result<Vec<SocketAddrV6>> {
     let mut browser = Browser::start(BrowseConfig::new(interface, SERVICE))?;
     let mut found = BTreeMap::new();
     let search = async {
         while found.len() < wanted {
             match browser.next().await {
-                Some(BrowseEvent::Found(instance) | BrowseEvent::Updated(instance)) => {
-                    note(&mut found, &instance.addresses);
+                Some(BrowseEvent::Found(phone) | BrowseEvent::Updated(phone)) => {
+                    found.insert(phone.sender, SocketAddrV6::new(phone.sender, phone.port, 0, interface));
                 }
-                Some(BrowseEvent::Removed { .. }) => {}
+                Some(BrowseEvent::Removed { sender, .. }) => drop(found.remove(&sender)),
                 None => bail!("the interface to browse on is gone"),
             }
         }
@@ -38,10 +36,4 @@ pub(super) async fn discover(interface: u32, wanted: usize) -> Result<Vec<Socket
         Err(_) => bail!(PhonesMissing { found: found.len(), wanted, seconds: DEADLINE.as_secs() }),
     }
     Ok(found.into_values().collect())
-}
-
-fn note(found: &mut BTreeMap<Ipv6Addr, SocketAddrV6>, addresses: &[SocketAddrV6]) {
-    for address in addresses.iter().filter(|address| address.ip().is_unicast_link_local()) {
-        found.insert(*address.ip(), *address);
-    }
 }

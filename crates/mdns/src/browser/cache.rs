@@ -1,4 +1,7 @@
-//! What the neighbours said about the instances of one type.
+//! What each neighbour said about its instances of one type.
+//!
+//! All phones announce the same instance, so what one sender says holds for itself only.
+//! Source: protocol.md §2 (`ncm`, auto-rename disabled).
 
 use std::{collections::BTreeMap, net::Ipv6Addr, time::Duration};
 
@@ -9,13 +12,17 @@ use crate::{
     rng::Rng,
 };
 
+/// The instances of each sender; a sender without any has no place.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    instances: BTreeMap<Name, Entry>,
+    senders: BTreeMap<Ipv6Addr, Instances>,
 }
+
+type Instances = BTreeMap<Name, Entry>;
 
 /// An instance whose view isn't what the last event said.
 pub(super) struct Change {
+    pub(super) sender: Ipv6Addr,
     pub(super) name: Name,
     pub(super) before: Option<View>,
     pub(super) after: Option<View>,
@@ -26,10 +33,11 @@ impl Cache {
     pub(super) fn absorb(&mut self, service_type: &Name, message: &Message, context: &mut Context<'_>) {
         let records = || message.answers.iter().chain(&message.additionals);
         records().for_each(|record| self.pointer(service_type, record, context));
-        records().for_each(|record| self.location_or_text(record, context));
+        let Some(instances) = self.senders.get_mut(&context.sender) else { return };
+        records().for_each(|record| location_or_text(instances, record, context));
         // All flushes before all addresses: the addresses of one message are of one burst.
-        records().for_each(|record| self.flush(record, context.now));
-        records().for_each(|record| self.address(record, context));
+        records().for_each(|record| flush(instances, record, context.now));
+        records().for_each(|record| address(instances, record, context));
     }
 
     fn pointer(&mut self, service_type: &Name, record: &Record, context: &mut Context<'_>) {
@@ -37,82 +45,85 @@ impl Cache {
         if record.name != *service_type || instance.label_under(service_type).is_none() {
             return;
         }
-        if let Some(entry) = self.instances.get_mut(instance) {
+        let own = self.senders.get_mut(&context.sender);
+        if let Some(entry) = own.and_then(|instances| instances.get_mut(instance)) {
             context.renew(&mut entry.ptr, record.ttl);
-        } else if record.ttl > 0 && self.make_room(context.limits.instances) {
+        } else if record.ttl > 0 && self.make_room(context) {
             let entry = Entry::new(context.lease(record.ttl), context.now);
-            self.instances.insert(instance.clone(), entry);
+            self.senders.entry(context.sender).or_default().insert(instance.clone(), entry);
         } else if record.ttl > 0 {
             context.over_limit();
         }
     }
 
-    /// Gives up an instance that never became usable, when the place is needed.
-    fn make_room(&mut self, limit: usize) -> bool {
-        if self.instances.len() < limit {
-            return true;
+    /// Whether there is a place for one more instance of this sender. An instance that never became usable is given up
+    /// when its place is needed: one of the same sender when that has too many, else the one that is known for longest.
+    fn make_room(&mut self, context: &Context<'_>) -> bool {
+        let own = self.senders.get(&context.sender).map_or(0, BTreeMap::len);
+        if own >= context.limits.instances_of_sender {
+            return self.give_up_one(|sender| sender == context.sender);
         }
-        let unusable = self.instances.iter().find(|(_, entry)| entry.reported.is_none());
-        let name = unusable.map(|(name, _)| name.clone());
-        name.and_then(|name| self.instances.remove(&name)).is_some()
+        self.sizes().0 < context.limits.instances || self.give_up_one(|_| true)
     }
 
-    fn location_or_text(&mut self, record: &Record, context: &mut Context<'_>) {
-        let (Data::Srv { .. } | Data::Txt(_)) = &record.data else { return };
-        let Some(entry) = self.instances.get_mut(&record.name) else { return };
-        match &record.data {
-            Data::Srv { port, target, .. } => entry.locate(target, *port, record.ttl, context),
-            Data::Txt(strings) if txt_len(strings) <= context.limits.txt_bytes => {
-                entry.describe(strings, record.ttl, context);
-            }
-            _ => context.over_limit(),
+    fn give_up_one(&mut self, of: impl Fn(Ipv6Addr) -> bool) -> bool {
+        let unusable = self.entries().filter(|(sender, _, entry)| of(*sender) && entry.reported.is_none());
+        let oldest = unusable.min_by_key(|(_, _, entry)| entry.since);
+        let Some((sender, name)) = oldest.map(|(sender, name, _)| (sender, name.clone())) else {
+            return false;
+        };
+        if let Some(instances) = self.senders.get_mut(&sender) {
+            instances.remove(&name);
         }
+        self.forget_empty();
+        true
     }
 
-    /// The entries at this host.
-    fn at<'a>(&'a mut self, host: &'a Name) -> impl Iterator<Item = &'a mut Entry> {
-        self.instances.values_mut().filter(move |entry| entry.host() == Some(host))
+    fn forget_empty(&mut self) {
+        self.senders.retain(|_, instances| !instances.is_empty());
     }
 
-    fn flush(&mut self, record: &Record, now: Duration) {
-        if matches!(record.data, Data::Aaaa(_)) && record.flush && record.ttl > 0 {
-            self.at(&record.name).for_each(|entry| entry.flush_addresses(now));
-        }
+    fn entries(&self) -> impl Iterator<Item = (Ipv6Addr, &Name, &Entry)> {
+        let of = |(sender, instances): (&Ipv6Addr, _)| (*sender, instances);
+        let senders = self.senders.iter().map(of);
+        senders.flat_map(|(sender, instances): (_, &Instances)| {
+            instances.iter().map(move |(name, entry)| (sender, name, entry))
+        })
     }
 
-    fn address(&mut self, record: &Record, context: &mut Context<'_>) {
-        let Data::Aaaa(address) = record.data else { return };
-        if !is_usable(address) {
-            context.counters.unusable_addresses = context.counters.unusable_addresses.saturating_add(1);
-            return;
-        }
-        self.at(&record.name).for_each(|entry| entry.address(address, record.ttl, context));
+    fn entries_mut(&mut self) -> impl Iterator<Item = (Ipv6Addr, &Name, &mut Entry)> {
+        self.senders.iter_mut().flat_map(|(sender, instances)| {
+            instances.iter_mut().map(move |(name, entry)| (*sender, name, entry))
+        })
     }
 
     /// Drops what has expired; gives the instances that are gone and had been reported.
-    pub(super) fn expire(&mut self, now: Duration) -> Vec<Name> {
+    pub(super) fn expire(&mut self, now: Duration) -> Vec<(Ipv6Addr, Name)> {
         let mut gone = Vec::new();
-        self.instances.retain(|name, entry| {
-            let keep = entry.expire(now);
-            if !keep && entry.reported.is_some() {
-                gone.push(name.clone());
-            }
-            keep
-        });
+        for (sender, instances) in &mut self.senders {
+            instances.retain(|name, entry| {
+                let keep = entry.expire(now);
+                if !keep && entry.reported.is_some() {
+                    gone.push((*sender, name.clone()));
+                }
+                keep
+            });
+        }
+        self.forget_empty();
         gone
     }
 
     /// The instances whose view isn't what the last event said; notes the view as said.
     pub(super) fn changes(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (name, entry) in &mut self.instances {
+        for (sender, name, entry) in self.entries_mut() {
             if !std::mem::take(&mut entry.touched) {
                 continue;
             }
             let after = entry.view();
             if entry.reported != after {
                 let before = std::mem::replace(&mut entry.reported, after.clone());
-                changes.push(Change { name: name.clone(), before, after });
+                changes.push(Change { sender, name: name.clone(), before, after });
             }
         }
         changes
@@ -120,13 +131,14 @@ impl Cache {
 
     /// The next time something expires or should be asked for.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.instances.values().filter_map(Entry::deadline).min()
+        self.entries().filter_map(|(_, _, entry)| entry.deadline()).min()
     }
 
-    /// The questions that are due at `now`, without the one for the type itself, each once; marks them as asked.
+    /// The questions that are due at `now`, without the one for the type itself, each once; marks them as asked. One
+    /// question serves all senders that use the name.
     pub(super) fn questions(&mut self, now: Duration, rng: &mut Rng) -> Vec<Question> {
         let mut questions = Vec::new();
-        for (name, entry) in &mut self.instances {
+        for (_, name, entry) in self.entries_mut() {
             for question in entry.questions(name, now, rng) {
                 if !questions.contains(&question) {
                     questions.push(question);
@@ -139,30 +151,50 @@ impl Cache {
     /// True when a pointer should be refreshed; marks it as asked.
     pub(super) fn pointer_refresh_due(&mut self, now: Duration) -> bool {
         let mut due = false;
-        for entry in self.instances.values_mut() {
+        for (_, _, entry) in self.entries_mut() {
             // Every due pointer is marked, and one question refreshes them all.
             due |= entry.ptr.take_refresh(now);
         }
         due
     }
 
-    /// The known answers to the question for the type. An instance that is not resolved is left out: its responder
-    /// should answer again, with the records that are missing. Source: RFC 6762 §7.1.
-    pub(super) fn known_answers(&self, service_type: &Name, now: Duration) -> Vec<Record> {
-        let resolved = self.instances.iter().filter(|(_, entry)| entry.reported.is_some());
-        resolved
-            .filter_map(|(name, entry)| {
-                let ttl = entry.ptr.known_answer_ttl(now)?;
-                let data = Data::Ptr(name.clone());
-                Some(Record { name: service_type.clone(), ttl, flush: false, data })
-            })
-            .collect()
-    }
-
     /// Instances and addresses held, for bounds in tests and metrics.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.instances.len(), self.instances.values().map(Entry::addresses).fold(0, usize::saturating_add))
+        let instances = self.senders.values().map(BTreeMap::len).fold(0, usize::saturating_add);
+        (instances, self.entries().map(|(_, _, entry)| entry.addresses()).fold(0, usize::saturating_add))
     }
+}
+
+fn location_or_text(instances: &mut Instances, record: &Record, context: &mut Context<'_>) {
+    let (Data::Srv { .. } | Data::Txt(_)) = &record.data else { return };
+    let Some(entry) = instances.get_mut(&record.name) else { return };
+    match &record.data {
+        Data::Srv { port, target, .. } => entry.locate(target, *port, record.ttl, context),
+        Data::Txt(strings) if txt_len(strings) <= context.limits.txt_bytes => {
+            entry.describe(strings, record.ttl, context);
+        }
+        _ => context.over_limit(),
+    }
+}
+
+/// The entries at this host.
+fn at<'a>(instances: &'a mut Instances, host: &'a Name) -> impl Iterator<Item = &'a mut Entry> {
+    instances.values_mut().filter(move |entry| entry.host() == Some(host))
+}
+
+fn flush(instances: &mut Instances, record: &Record, now: Duration) {
+    if matches!(record.data, Data::Aaaa(_)) && record.flush && record.ttl > 0 {
+        at(instances, &record.name).for_each(|entry| entry.flush_addresses(now));
+    }
+}
+
+fn address(instances: &mut Instances, record: &Record, context: &mut Context<'_>) {
+    let Data::Aaaa(address) = record.data else { return };
+    if !is_usable(address) {
+        context.counters.unusable_addresses = context.counters.unusable_addresses.saturating_add(1);
+        return;
+    }
+    at(instances, &record.name).for_each(|entry| entry.address(address, record.ttl, context));
 }
 
 /// False for addresses that no neighbour can have.

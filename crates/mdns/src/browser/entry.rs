@@ -18,6 +18,8 @@ const BURST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// When it was first heard of.
+    pub(super) since: Duration,
     pub(super) ptr: Lease,
     srv: Option<(Location, Lease)>,
     txt: Option<(Vec<Vec<u8>>, Lease)>,
@@ -61,6 +63,7 @@ impl Address {
 /// What surrounds one received message.
 pub(super) struct Context<'a> {
     pub(super) now: Duration,
+    pub(super) sender: Ipv6Addr,
     pub(super) path: Path,
     pub(super) limits: &'a Limits,
     pub(super) rng: &'a mut Rng,
@@ -103,6 +106,7 @@ impl Context<'_> {
 impl Entry {
     pub(super) fn new(ptr: Lease, now: Duration) -> Self {
         Self {
+            since: now,
             ptr,
             srv: None,
             txt: None,
@@ -130,6 +134,16 @@ impl Entry {
             self.missing = Schedule::at(context.now);
         }
         context.put(&mut self.srv, Location { host: host.clone(), port }, ttl);
+    }
+
+    /// Who still says where it is says that it exists. Its pointer may stay away: a host does not repeat an answer that
+    /// it heard another give, and all phones give the same. Source: RFC 6762 §7.4; protocol.md §2.
+    fn stay(&mut self, now: Duration) {
+        let location = self.srv.as_ref().map(|(_, lease)| lease);
+        let alive = location.filter(|lease| !lease.is_ending() && !lease.has_expired(now));
+        if let Some(lease) = alive.filter(|_| !self.ptr.is_ending()) {
+            self.ptr = lease.clone();
+        }
     }
 
     pub(super) fn describe(&mut self, strings: &[Vec<u8>], ttl: u32, context: &mut Context<'_>) {
@@ -170,6 +184,9 @@ impl Entry {
             self.srv.take_if(|(_, lease)| lease.has_expired(now));
             self.txt.take_if(|(_, lease)| lease.has_expired(now));
             self.addresses.retain(|known| !known.lease.has_expired(now));
+        }
+        if self.ptr.has_expired(now) {
+            self.stay(now);
         }
         !self.ptr.has_expired(now)
     }

@@ -4,7 +4,10 @@ mod cache;
 mod entry;
 mod schedule;
 
-use std::{net::SocketAddrV6, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddrV6},
+    time::Duration,
+};
 
 use crate::{
     codec,
@@ -61,8 +64,10 @@ impl BrowseMode {
 /// An instance that can be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// The instance label as text, e.g. `ncm`; it identifies the instance among those of its type.
+    /// The instance label as text, e.g. `ncm`; with the sender it identifies the instance among those of its type.
     pub name: String,
+    /// The link-local address that announces it. Different phones announce the same name.
+    pub sender: Ipv6Addr,
     /// The host name, e.g. `iPhone.local`.
     pub host: String,
     /// The port.
@@ -84,6 +89,8 @@ pub enum BrowseEvent {
     Removed {
         /// The instance label, as in [`Instance::name`].
         name: String,
+        /// Who had announced it, as in [`Instance::sender`].
+        sender: Ipv6Addr,
     },
 }
 
@@ -226,20 +233,20 @@ impl Browser {
             return;
         }
         let (limits, rng, counters) = (&self.limits, &mut self.rng, &mut self.counters);
-        let mut context = Context { now, path, limits, rng, counters };
+        let mut context = Context { now, sender: *from.ip(), path, limits, rng, counters };
         self.cache.absorb(&self.service_type, &message, &mut context);
     }
 
     /// Compares what is known with what was said, and says the difference.
     fn report(&mut self, now: Duration) -> Vec<Action> {
-        let gone = self.cache.expire(now);
-        let removed = |name: &Name| BrowseEvent::Removed { name: self.label(name) };
-        let mut events: Vec<_> = gone.iter().map(removed).collect();
-        for Change { name, before, after } in self.cache.changes() {
+        let (gone, changes) = (self.cache.expire(now), self.cache.changes());
+        let removed = |sender, name: &Name| BrowseEvent::Removed { name: self.label(name), sender };
+        let mut events: Vec<_> = gone.iter().map(|(sender, name)| removed(*sender, name)).collect();
+        for Change { sender, name, before, after } in changes {
             events.extend(match (before, after) {
-                (None, Some(view)) => Some(BrowseEvent::Found(self.instance(&name, view))),
-                (Some(_), Some(view)) => Some(BrowseEvent::Updated(self.instance(&name, view))),
-                (Some(_), None) => Some(BrowseEvent::Removed { name: self.label(&name) }),
+                (None, Some(view)) => Some(BrowseEvent::Found(self.instance(sender, &name, view))),
+                (Some(_), Some(view)) => Some(BrowseEvent::Updated(self.instance(sender, &name, view))),
+                (Some(_), None) => Some(removed(sender, &name)),
                 (None, None) => None,
             });
         }
@@ -250,13 +257,16 @@ impl Browser {
         name.label_under(&self.service_type).map(label_text).unwrap_or_default()
     }
 
-    fn instance(&self, name: &Name, view: View) -> Instance {
+    fn instance(&self, sender: Ipv6Addr, name: &Name, view: View) -> Instance {
         let View { host, port, addresses, txt } = view;
         let addresses = addresses.into_iter().map(|ip| scoped(ip, port, self.interface_index)).collect();
-        Instance { name: self.label(name), host: host.to_string(), port, addresses, txt }
+        Instance { name: self.label(name), sender, host: host.to_string(), port, addresses, txt }
     }
 
     /// Asks everything that is due in one query for each socket.
+    ///
+    /// Without known answers: all phones give the same pointer, so naming the one that is known would silence those that
+    /// are not. Source: RFC 6762 §7.1; protocol.md §2 (`ncm`, auto-rename disabled).
     fn ask(&mut self, now: Duration) -> Vec<Action> {
         let first = self.schedule.asked() == 0;
         let scheduled = self.schedule.is_due(now);
@@ -272,21 +282,13 @@ impl Browser {
             return Vec::new();
         }
         self.quiet_until = now.saturating_add(SPACING);
-        let known = match scheduled || refresh {
-            true => self.cache.known_answers(&self.service_type, now),
-            false => Vec::new(),
-        };
-        let query = self.fit(Message { questions, answers: known, ..Message::default() });
+        let query = self.fit(Message { questions, ..Message::default() });
         self.mode.paths().iter().filter_map(|path| self.send(*path, &query, first && scheduled)).collect()
     }
 
-    /// Leaves out what doesn't fit one frame: a question comes again, a known answer only saves an answer.
+    /// Leaves out what doesn't fit one frame: a question comes again.
     fn fit(&self, mut query: Message) -> Message {
-        while query.wire_len() > self.limits.payload_bytes {
-            if query.answers.pop().is_none() && query.questions.pop().is_none() {
-                break;
-            }
-        }
+        while query.wire_len() > self.limits.payload_bytes && query.questions.pop().is_some() {}
         query
     }
 
@@ -298,8 +300,6 @@ impl Browser {
         if path == Path::OneShot {
             let random = self.rng.next();
             query.id = u16::try_from(random & 0xffff).unwrap_or(0).max(1);
-            // It must look like a plain DNS query: avahi 0.8 drops one with known answers whole.
-            query.answers.clear();
         }
         let unicast = first && (path == Path::OneShot || self.mode == BrowseMode::Shared);
         query.questions.iter_mut().for_each(|question| question.unicast = unicast);
@@ -314,7 +314,7 @@ impl Browser {
 }
 
 /// A link-local address means nothing without the interface; any other address stands alone.
-fn scoped(ip: std::net::Ipv6Addr, port: u16, interface_index: u32) -> SocketAddrV6 {
+fn scoped(ip: Ipv6Addr, port: u16, interface_index: u32) -> SocketAddrV6 {
     let scope = if ip.is_unicast_link_local() { interface_index } else { 0 };
     SocketAddrV6::new(ip, port, 0, scope)
 }
