@@ -1,6 +1,7 @@
 //! `cargo xtask`: the test tiers and the generated documents of this repository.
 
 mod artifacts;
+mod bench;
 mod cache;
 mod commands;
 mod count;
@@ -51,6 +52,9 @@ enum Task {
         /// The tier; only `peers` needs anything.
         tier: Tier,
     },
+    /// Measure, on a machine that does nothing else; fails when a target is missed.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Bring `lo` up in this namespace and become PROGRAM.
     #[command(name = namespace::ENTER, hide = true)]
     EnterNamespace {
@@ -80,6 +84,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Test { tiers, without, .. } => tier::run(&Project::find()?, &tiers, &without),
         Task::Docs => lint::docs::write(&Project::find()?).map(|()| true),
         Task::Provision { tier } => provision::print(&Project::find()?, tier).map(|()| true),
+        Task::Bench(bench) => bench.run(),
         Task::EnterNamespace { program } => namespace::become_inside(&program).map(|()| true),
     }
 }

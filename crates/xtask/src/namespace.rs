@@ -45,6 +45,11 @@ impl Way {
         command.args(self.options).arg("--").arg(&self.helper).arg(ENTER).arg(program);
         command
     }
+
+    /// A command that runs this program again in such namespaces, with the arguments that the caller adds.
+    pub(crate) fn enter_self(&self) -> Command {
+        self.enter(&self.helper)
+    }
 }
 
 impl Drop for Way {

@@ -33,9 +33,7 @@ pub(crate) fn print(project: &Project, tier: Tier) -> Result<()> {
 /// What the peers tier needs: a Python with pymobiledevice3, go-ios' binary, a folder with avahi.
 pub(crate) fn peers(log: &mut Log) -> Result<Vec<(String, String)>> {
     let cache = Cache::find()?;
-    let python = Python::provide(&cache, log).context("Python 3.13")?;
-    let interpreter =
-        python.venv(&cache, log, "pymobiledevice3", PYMOBILEDEVICE3).context("pymobiledevice3")?;
+    let (python, interpreter) = pymobiledevice3(&cache, log)?;
     let machine = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -51,6 +49,14 @@ pub(crate) fn peers(log: &mut Log) -> Result<Vec<(String, String)>> {
         ("IOSMUX_PEER_GOIOS".into(), text(go_ios)?),
         ("IOSMUX_PEER_AVAHI".into(), text(avahi)?),
     ])
+}
+
+/// A Python, and the interpreter of a venv with pymobiledevice3.
+pub(crate) fn pymobiledevice3(cache: &Cache, log: &mut Log) -> Result<(Python, PathBuf)> {
+    let python = Python::provide(cache, log).context("Python 3.13")?;
+    let interpreter =
+        python.venv(cache, log, "pymobiledevice3", PYMOBILEDEVICE3).context("pymobiledevice3")?;
+    Ok((python, interpreter))
 }
 
 /// A folder with `iosmux-avahi-daemon`, `iosmux-avahi-browse` and `iosmux-dbus-daemon`.
