@@ -19,8 +19,11 @@ use tokio::net::TcpStream;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest that a peer may stay silent to probes, or leave data unacknowledged, before the connection counts as
-/// broken; the same as QUIC's.
-const SILENCE: Duration = super::quic::IDLE_TIMEOUT;
+/// broken: a phone that was unplugged says no goodbye.
+pub const SILENCE: Duration = Duration::from_secs(13);
+
+/// Silence after which a peer is probed; then it is probed three times until [`SILENCE`] has passed.
+pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(4);
 
 /// A tunnel that is open and not running yet: give it to [`super::Tunnel::run`].
 #[derive(Debug)]
@@ -162,7 +165,7 @@ fn prepare(stream: &TcpStream) -> Result<(), TunnelError> {
         stream.set_nodelay(true)?;
         let socket = socket2::SockRef::from(stream);
         let probes =
-            socket2::TcpKeepalive::new().with_time(SILENCE.div_f32(2.0)).with_interval(SILENCE.div_f32(6.0));
+            socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval((SILENCE - PROBE_AFTER) / 3);
         socket.set_tcp_keepalive(&probes.with_retries(3))?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(SILENCE))?;

@@ -24,14 +24,14 @@ mod tun_file;
 mod tunnel;
 
 pub use connect::{
-    HANDSHAKE_TIMEOUT, TunnelLink, accept_stream, accept_tcp, accept_tcp_with, connect_stream, connect_tcp,
+    HANDSHAKE_TIMEOUT, SILENCE, TunnelLink, accept_stream, accept_tcp, accept_tcp_with, connect_stream, connect_tcp,
     connect_tcp_with,
 };
 pub use device::{ChannelDevice, ChannelEnd, Delivery, PacketDevice, channel};
 pub use error::{QuicError, TlsError, TunnelError};
-pub use quic::{IDLE_TIMEOUT, QuicListener, connect_quic};
+pub use quic::{QuicListener, connect_quic};
 pub use quic_identity::QuicIdentity;
 pub use stream::Stream;
 pub use suite::Suite;
 pub use tun::{TunDevice, TunError};
-pub use tunnel::{Ended, Options, Tunnel, TunnelCounters};
+pub use tunnel::{Ended, Meter, Options, Tunnel, TunnelCounters};

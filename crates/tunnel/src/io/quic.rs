@@ -1,7 +1,7 @@
 //! The QUIC transport of iOS 17.0 to 18.1, both ends: CDTunnel on the client's first stream, then one packet per
 //! datagram. Source: protocol.md §5.8, §5.10.
 
-use super::connect::{Carrier, TunnelLink, in_time};
+use super::connect::{Carrier, PROBE_AFTER, SILENCE, TunnelLink, in_time};
 use super::error::{QuicError, TunnelError};
 use super::handshake;
 use super::quic_identity::QuicIdentity;
@@ -19,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Join;
 
-/// Silence after which a QUIC tunnel is over; half of it after which this end pings. Source: protocol.md §5.8.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence after which a device's QUIC tunnel is over; hosts ping at half of it. Source: protocol.md §5.8. Our host asks
+/// for [`SILENCE`], and pings accordingly.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The UDP payload that packets are cut for, in bytes, without probing for less. Source: protocol.md §5.8.
 const UDP_PAYLOAD: u16 = 1452;
@@ -50,7 +51,7 @@ pub async fn connect_quic(
     mtu: u16,
 ) -> Result<TunnelLink, TunnelError> {
     let mut config = ClientConfig::new(Arc::new(quic_tls::client(identity, device_key)?));
-    config.transport_config(transport()?);
+    config.transport_config(transport(Role::Host)?);
     let local = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
     let endpoint = endpoint(local, None)?;
     in_time(async {
@@ -83,7 +84,7 @@ impl QuicListener {
         host_key: Option<&[u8]>,
     ) -> Result<Self, TunnelError> {
         let mut config = ServerConfig::with_crypto(Arc::new(quic_tls::server(identity, host_key)?));
-        config.transport_config(transport()?);
+        config.transport_config(transport(Role::Device)?);
         Ok(Self { endpoint: endpoint(address, Some(config))? })
     }
 
@@ -133,11 +134,15 @@ fn reason(connection: &Connection, error: TunnelError) -> TunnelError {
     }
 }
 
-fn transport() -> Result<Arc<TransportConfig>, QuicError> {
-    let idle = IdleTimeout::try_from(IDLE_TIMEOUT).map_err(|error| lost("setup", &error))?;
+fn transport(role: Role) -> Result<Arc<TransportConfig>, QuicError> {
+    let (silence, ping) = match role {
+        Role::Host => (SILENCE, PROBE_AFTER),
+        Role::Device => (IDLE_TIMEOUT, IDLE_TIMEOUT.div_f32(2.0)),
+    };
+    let idle = IdleTimeout::try_from(silence).map_err(|error| lost("setup", &error))?;
     let mut config = TransportConfig::default();
     config.initial_mtu(UDP_PAYLOAD).min_mtu(UDP_PAYLOAD).mtu_discovery_config(None);
-    config.max_idle_timeout(Some(idle)).keep_alive_interval(Some(IDLE_TIMEOUT.div_f32(2.0)));
+    config.max_idle_timeout(Some(idle)).keep_alive_interval(Some(ping));
     config.receive_window(VarInt::from_u32(STREAM_WINDOW));
     config.max_concurrent_bidi_streams(VarInt::from_u32(1)).max_concurrent_uni_streams(VarInt::from_u32(0));
     Ok(Arc::new(config))

@@ -82,6 +82,11 @@ impl Tunnel {
         self.shared.counters()
     }
 
+    /// Reads the counters from elsewhere, also after the end.
+    pub fn meter(&self) -> Meter {
+        Meter(Arc::clone(&self.shared))
+    }
+
     /// Waits until the tunnel ends by itself. May be cancelled and called again until it has returned once.
     pub async fn ended(&mut self) -> Result<Ended, TunnelError> {
         let died = || TunnelError::Relay { source: io::Error::other("its thread is gone") };
@@ -92,6 +97,17 @@ impl Tunnel {
     pub async fn stop(mut self) -> Result<Ended, TunnelError> {
         drop(self.stop.take());
         self.ended().await
+    }
+}
+
+/// The counters of one tunnel; clones are the same counters.
+#[derive(Debug, Clone)]
+pub struct Meter(Arc<Shared>);
+
+impl Meter {
+    /// What has gone through so far; at most one batch behind.
+    pub fn counters(&self) -> TunnelCounters {
+        self.0.counters()
     }
 }
 

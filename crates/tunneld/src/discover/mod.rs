@@ -23,7 +23,7 @@ pub const RSD_PORT: u16 = 58783;
 const EVENTS: usize = 64;
 
 /// What to look for and where.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DiscoverConfig {
     /// On which interfaces.
     pub interfaces: Selection,

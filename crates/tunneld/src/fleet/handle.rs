@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::model::{Counters, Happening, Link, Snapshot, Tunnel};
+use super::config::FleetConfig;
+use crate::discover::DiscoverConfig;
+use crate::model::{Counters, Happening, Snapshot, Tunnel};
 
 /// Commands that wait; above this a caller waits.
 const COMMANDS: usize = 64;
@@ -89,8 +91,13 @@ pub enum Command {
         /// All that are up, by UDID.
         answer: Answer<Vec<(String, Counters)>>,
     },
-    /// An address from elsewhere where a phone may be.
-    Sighted(Link),
+    /// Go on with another configuration; tunnels stay where it does not forbid them.
+    Reconfigure {
+        /// The new one.
+        config: Box<(FleetConfig, DiscoverConfig)>,
+        /// Once it is in force.
+        answer: Answer<()>,
+    },
 }
 
 /// The fleet as others see it; clones are the same fleet.
@@ -191,6 +198,19 @@ impl Fleet {
     /// [`CommandError::ShuttingDown`].
     pub async fn counters(&self) -> Result<Vec<(String, Counters)>, CommandError> {
         self.ask(|answer| Command::Counters { answer }).await
+    }
+
+    /// Goes on with another configuration.
+    ///
+    /// # Errors
+    /// [`CommandError::ShuttingDown`].
+    pub async fn reconfigure(
+        &self,
+        fleet: FleetConfig,
+        discover: DiscoverConfig,
+    ) -> Result<(), CommandError> {
+        let config = Box::new((fleet, discover));
+        self.ask(|answer| Command::Reconfigure { config, answer }).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, CommandError> {

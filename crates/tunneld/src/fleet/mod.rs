@@ -1,5 +1,27 @@
 //! All phones: which there are, what happens to each, and what others ask.
+//!
+//! | file | what |
+//! |---|---|
+//! | `handle` | what the rest of the program holds: a picture, and commands |
+//! | `actor` | the one task that owns all machines: events in, actions out |
+//! | `attachment` | one attached phone: its machine, and what its hops found |
+//! | `roster` | which UDIDs there are, and which attachment is whose |
+//! | `waiters` | who waits for a tunnel |
+//! | `runner` | the task that walks the hops of one attachment |
+//! | `dial`, `rsd`, `trust`, `open` | the hops |
 
+mod actor;
+mod attachment;
+mod config;
+mod dial;
 mod handle;
+mod open;
+mod roster;
+mod rsd;
+mod runner;
+mod trust;
+mod waiters;
 
+pub use actor::run;
+pub use config::FleetConfig;
 pub use handle::{Command, CommandError, Fleet, Inbox, channel};

@@ -75,6 +75,8 @@ pub enum Event {
     Forgotten,
     /// Try again now what waits.
     Refresh,
+    /// The configuration changed: it may be wanted now.
+    Reconsidered,
     /// The same phone is reached another way.
     Superseded,
     /// The other way is gone.
@@ -133,6 +135,11 @@ impl Machine {
         }
     }
 
+    /// Changes whether it may be asked for trust without a person's command.
+    pub fn set_may_pair(&mut self, may_pair: bool) {
+        self.may_pair = may_pair;
+    }
+
     /// Where it is.
     pub fn state(&self) -> State {
         self.state
@@ -186,6 +193,8 @@ impl Machine {
                 Some("pair again, and tap Trust on the phone"),
             ),
             Event::Refresh => self.refresh(now),
+            Event::Reconsidered if self.state == State::Unsupported => self.start_over(now),
+            Event::Reconsidered => Vec::new(),
             Event::Superseded => self.rest(State::Spare, "the phone is reached at another address", None),
             Event::Promoted => self.restart(now),
             Event::Tick => self.tick(now),

@@ -161,7 +161,7 @@ fn the_loss_of_the_link_ends_everything() {
 proptest::proptest! {
     /// Whatever happens: at most one hop runs, a state that waits has a deadline, and time never makes it spin.
     #[test]
-    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..16, 0_u64..40), 0..200)) {
+    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..17, 0_u64..40), 0..200)) {
         let mut machine = machine();
         let mut now = Duration::ZERO;
         let mut running = false;
@@ -217,6 +217,7 @@ fn any(number: u8) -> Event {
         12 => Event::Failed(Failure::new(Kind::Hold, "x", "y")),
         13 => Event::TunnelEnded("x".to_owned()),
         14 => Event::Forgotten,
+        15 => Event::Reconsidered,
         _ => Event::Done,
     }
 }

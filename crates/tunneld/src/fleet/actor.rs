@@ -1,0 +1,425 @@
+//! The one task that owns all machines: sightings, outcomes and commands in, hops and pictures out.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddrV6;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use iosmux_tunnel::Transport;
+use iosmux_tunnel::transport::TransportError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+
+use super::attachment::Attachment;
+use super::config::FleetConfig;
+use super::handle::{Command, CommandError, Inbox};
+use super::roster::Roster;
+use super::runner::{Outcome, Report, Runner};
+use super::waiters::Waiters;
+use crate::discover::{self, Discover, DiscoverConfig};
+use crate::model::{Device, Happening, Identity, Link, Search, Snapshot, Source, State};
+use crate::phone::{Action, Event, Failure, Kind, Machine};
+
+/// Attachments at once; announcements beyond are left alone.
+const ATTACHMENTS: usize = 256;
+/// Outcomes that wait.
+const REPORTS: usize = 256;
+/// How long everything may take to let go at the end.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Runs the fleet until `shutdown`, then takes every tunnel down.
+pub async fn run(
+    config: FleetConfig,
+    discover: DiscoverConfig,
+    mut inbox: Inbox,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (search, mut sightings) = Discover::start(discover.clone());
+    let (reports, mut outcomes) = mpsc::channel(REPORTS);
+    let mut actor = Actor::new(config, (discover, search), reports);
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let timer = actor.deadline();
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(event) = sightings.recv() => actor.discovered(event),
+            Some(report) = outcomes.recv() => actor.reported(report),
+            command = inbox.commands.recv() => match command {
+                Some(Command::Reconfigure { config, answer }) => {
+                    if let Some(fresh) = actor.reconfigure(*config) {
+                        sightings = fresh;
+                    }
+                    let _ = answer.send(Ok(()));
+                }
+                Some(command) => actor.command(command),
+                None => break,
+            },
+            () = sleep_until(timer.unwrap_or_else(Instant::now).into()), if timer.is_some() => actor.tick(),
+        }
+        actor.publish(&inbox);
+    }
+    actor.leave().await;
+}
+
+struct Actor {
+    config: Arc<FleetConfig>,
+    discover: (DiscoverConfig, Discover),
+    reports: mpsc::Sender<Report>,
+    epoch: Instant,
+    attachments: BTreeMap<u64, Attachment>,
+    next: u64,
+    roster: Roster,
+    waiters: Waiters,
+    searches: Vec<Search>,
+    tasks: JoinSet<()>,
+    changed: bool,
+    revision: u64,
+    happened: u64,
+}
+
+impl Actor {
+    fn new(config: FleetConfig, discover: (DiscoverConfig, Discover), reports: mpsc::Sender<Report>) -> Self {
+        Self {
+            config: Arc::new(config),
+            discover,
+            reports,
+            epoch: Instant::now(),
+            attachments: BTreeMap::new(),
+            next: 1,
+            roster: Roster::default(),
+            waiters: Waiters::default(),
+            searches: Vec::new(),
+            tasks: JoinSet::new(),
+            changed: true,
+            revision: 0,
+            happened: 0,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let machines = self.attachments.values().filter_map(|one| one.machine.deadline());
+        let machines = machines.min().and_then(|at| self.epoch.checked_add(at));
+        machines.into_iter().chain(self.waiters.deadline()).min()
+    }
+
+    fn tick(&mut self) {
+        let now = self.epoch.elapsed();
+        let due = |one: &Attachment| one.machine.deadline().is_some_and(|at| at <= now);
+        let due: Vec<u64> = self.attachments.iter().filter(|(_, one)| due(one)).map(|(id, _)| *id).collect();
+        due.into_iter().for_each(|id| self.step(id, Event::Tick));
+    }
+
+    fn discovered(&mut self, event: discover::Event) {
+        match event {
+            discover::Event::Sighted(link) => self.sighted(link),
+            discover::Event::Unsighted(link) => {
+                let exactly =
+                    |one: &Attachment| one.link.address == link.address && one.link.source == link.source;
+                self.step_where(exactly, &Event::Unsighted);
+            }
+            discover::Event::InterfaceLost { index } => {
+                self.step_where(|one| one.link.address.scope_id() == index, &Event::LinkLost);
+            }
+            discover::Event::Searches(searches) => {
+                self.searches = searches;
+                self.changed = true;
+            }
+        }
+    }
+
+    fn sighted(&mut self, link: Link) {
+        let same = |one: &Attachment| same_place(one.link.address, link.address);
+        let known = self.attachments.iter_mut().find(|(_, one)| same(one));
+        let Some((&id, attachment)) = known else { return self.attach(link) };
+        let announced_again = link.source == Source::Mdns && attachment.link.address != link.address;
+        let moved = announced_again && attachment.link.source == Source::Mdns;
+        if moved {
+            attachment.moved(link, Instant::now());
+        } else if announced_again {
+            attachment.link = link;
+        }
+        self.step(id, if moved { Event::Moved } else { Event::Sighted });
+    }
+
+    fn attach(&mut self, link: Link) {
+        if self.attachments.len() >= ATTACHMENTS {
+            tracing::warn!(address = %link.scoped(), "left alone: {ATTACHMENTS} addresses are in use already");
+            return;
+        }
+        let id = self.next;
+        self.next = self.next.saturating_add(1);
+        tracing::info!(address = %link.scoped(), port = link.address.port(), source = ?link.source, "sighted");
+        let machine = Machine::new(self.config.policy, self.config.may_pair, fastrand::u64(..));
+        self.attachments.insert(id, Attachment::new(link, machine, Instant::now()));
+        self.addresses_changed();
+        self.step(id, Event::Sighted);
+    }
+
+    /// The search leaves addresses alone that are in our hands.
+    fn addresses_changed(&self) {
+        let known = self.attachments.values().map(|one| *one.link.address.ip()).collect();
+        self.discover.1.known.send_replace(known);
+    }
+
+    fn step_where(&mut self, which: impl Fn(&Attachment) -> bool, event: &Event) {
+        let ids: Vec<u64> =
+            self.attachments.iter().filter(|(_, one)| which(one)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.step(id, event.clone()));
+    }
+
+    /// Gives one event to one machine and carries out what it wants.
+    fn step(&mut self, id: u64, event: Event) {
+        let now = self.epoch.elapsed();
+        let Some(attachment) = self.attachments.get_mut(&id) else { return };
+        self.changed = true;
+        for action in attachment.machine.on(now, event) {
+            match action {
+                Action::Begin(hop) => {
+                    attachment.begin(hop, Instant::now());
+                    let runner = attachment.runner.get_or_insert_with(|| {
+                        attachment.runs = attachment.runs.saturating_add(1);
+                        let (at, config) = (attachment.link.address, Arc::clone(&self.config));
+                        Runner::start(
+                            &mut self.tasks,
+                            (id, attachment.runs),
+                            at,
+                            config,
+                            self.reports.clone(),
+                        )
+                    });
+                    runner.begin(hop);
+                }
+                Action::Reset => attachment.reset(),
+                Action::Forget => return self.forget(id),
+            }
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(attachment) = self.attachments.remove(&id) else { return };
+        tracing::info!(address = %attachment.link.scoped(), "gone");
+        self.addresses_changed();
+        let Some(udid) = attachment.udid() else { return };
+        if self.roster.release(udid, id, Instant::now()) {
+            let spare = |one: &Attachment| one.udid() == Some(udid) && one.machine.state() == State::Spare;
+            let spare = self.attachments.iter().find(|(_, one)| spare(one)).map(|(id, _)| *id);
+            if let Some(spare) = spare {
+                self.step(spare, Event::Promoted);
+            }
+        }
+    }
+
+    fn reported(&mut self, Report { attachment: id, run, outcome }: Report) {
+        let Some(attachment) = self.attachments.get_mut(&id) else { return };
+        if attachment.runner.as_ref().is_none_or(|runner| runner.run != run) {
+            return;
+        }
+        let found = &mut attachment.found;
+        let event = match outcome {
+            Outcome::Identified(identity, has_service) => return self.identified(id, *identity, has_service),
+            Outcome::AwaitingTrust => Event::AwaitingTrust,
+            Outcome::Failed(failure) => Event::Failed(failure),
+            Outcome::TunnelEnded(text) => Event::TunnelEnded(text),
+            Outcome::Trusted(newly) => {
+                found.newly_paired = newly;
+                Event::Done
+            }
+            Outcome::TunnelUp(tunnel, meter) => {
+                found.tunnel = Some((*tunnel, meter));
+                Event::Done
+            }
+            Outcome::Catalogue(catalogue) => {
+                found.catalogue = Some(catalogue);
+                Event::Done
+            }
+        };
+        if event == Event::Done {
+            attachment.done(Instant::now());
+        }
+        self.step(id, event);
+    }
+
+    fn identified(&mut self, id: u64, identity: Identity, has_service: bool) {
+        let Some(attachment) = self.attachments.get_mut(&id) else { return };
+        let now = Instant::now();
+        attachment.done(now);
+        let first_time = !std::mem::replace(&mut attachment.counted, true);
+        let before = self.roster.claim(&identity, id, first_time, now);
+        let verdict = verdict(&self.config, &identity, has_service);
+        attachment.found.identity = Some(identity);
+        if let Some(before) = before {
+            self.step(before, Event::Superseded);
+        }
+        self.step(id, verdict.map_or(Event::Done, Event::Failed));
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Start { udid, answer } => self.want(udid, &Event::Start, answer),
+            Command::Pair { udid, answer } => self.want(udid, &Event::Pair, answer),
+            Command::Stop { udid, answer } => drop(answer.send(self.stop(&udid))),
+            Command::StopAll { answer } => {
+                let up = self.attachments.values().filter(|one| one.found.tunnel.is_some()).count();
+                self.step_where(|one| one.udid().is_some(), &Event::Stop);
+                let _ = answer.send(Ok(up));
+            }
+            Command::Unpair { udid, answer } => drop(answer.send(self.unpair(udid))),
+            Command::Refresh { answer } => {
+                self.discover.1.refresh();
+                self.step_where(|_| true, &Event::Refresh);
+                let _ = answer.send(Ok(()));
+            }
+            Command::Counters { answer } => {
+                let counters = |one: &Attachment| {
+                    let meter = one.found.tunnel.as_ref().map(|(_, meter)| meter.counters());
+                    one.udid().map(str::to_owned).zip(meter)
+                };
+                let _ = answer.send(Ok(self.attachments.values().filter_map(counters).collect()));
+            }
+            // The loop has it: the search's other end is there.
+            Command::Reconfigure { .. } => {}
+        }
+    }
+
+    fn want(
+        &mut self,
+        udid: String,
+        event: &Event,
+        answer: tokio::sync::oneshot::Sender<Result<crate::model::Tunnel, CommandError>>,
+    ) {
+        match self.roster.find(&udid).and_then(|record| record.attachment) {
+            Some(id) => self.step(id, event.clone()),
+            None => self.discover.1.refresh(),
+        }
+        self.waiters.add(udid, Instant::now(), answer);
+    }
+
+    fn stop(&mut self, udid: &str) -> Result<bool, CommandError> {
+        let unknown = || CommandError::UnknownDevice(udid.to_owned());
+        let id = self.roster.find(udid).and_then(|record| record.attachment).ok_or_else(unknown)?;
+        let up = self.attachments.get(&id).is_some_and(|one| one.found.tunnel.is_some());
+        self.step(id, Event::Stop);
+        Ok(up)
+    }
+
+    fn unpair(&mut self, udid: String) -> Result<bool, CommandError> {
+        let known = self.roster.find(&udid).map(|record| (record.identity.udid.clone(), record.attachment));
+        let (udid, attachment) = known.unwrap_or((udid, None));
+        let removed = self.config.store.remove(&udid);
+        let removed = removed.map_err(|error| CommandError::Record { udid, text: error.to_string() })?;
+        if let Some(id) = attachment {
+            self.step(id, Event::Forgotten);
+        }
+        Ok(removed)
+    }
+
+    /// Takes another configuration; gives the new search if it has to be another one.
+    fn reconfigure(
+        &mut self,
+        (config, discover): (FleetConfig, DiscoverConfig),
+    ) -> Option<mpsc::Receiver<discover::Event>> {
+        self.config = Arc::new(config);
+        let may_pair = self.config.may_pair;
+        self.attachments.values_mut().for_each(|one| one.machine.set_may_pair(may_pair));
+        let refused: Vec<(u64, Failure)> = self
+            .attachments
+            .iter()
+            .filter_map(|(id, one)| {
+                one.udid().filter(|udid| !self.config.allows(udid)).map(|_| (*id, left_out()))
+            })
+            .collect();
+        self.step_where(|one| one.machine.state() == State::Unsupported, &Event::Reconsidered);
+        refused.into_iter().for_each(|(id, failure)| self.step(id, Event::Failed(failure)));
+        if self.discover.0 == discover {
+            return None;
+        }
+        self.step_where(|_| true, &Event::LinkLost);
+        let (search, sightings) = Discover::start(discover.clone());
+        self.discover = (discover, search);
+        Some(sightings)
+    }
+
+    /// Tells what changed.
+    fn publish(&mut self, inbox: &Inbox) {
+        while self.tasks.try_join_next().is_some() {}
+        if std::mem::take(&mut self.changed) {
+            self.tell(inbox);
+            self.revision = self.revision.saturating_add(1);
+            inbox.snapshot.send_replace(Arc::new(self.snapshot()));
+        }
+        let (roster, attachments, epoch) = (&self.roster, &self.attachments, self.epoch);
+        self.waiters
+            .settle(Instant::now(), |udid| roster.find(udid).map(|record| shown(record, attachments, epoch)));
+    }
+
+    fn tell(&mut self, inbox: &Inbox) {
+        let now = Instant::now();
+        for attachment in self.attachments.values_mut() {
+            let state = attachment.machine.state();
+            if state == attachment.shown.0 {
+                continue;
+            }
+            attachment.shown = (state, now);
+            self.happened = self.happened.saturating_add(1);
+            let device = attachment.udid().map_or_else(|| attachment.link.scoped(), str::to_owned);
+            let generation = self.roster.find(&device).map_or(0, |record| record.generation);
+            let reason = attachment.machine.reason().cloned();
+            let why = reason.as_ref().map_or("", |reason| reason.text.as_str());
+            tracing::info!(%device, state = state.name(), why, "phone");
+            // Nobody may listen.
+            let _ =
+                inbox.happenings.send(Happening { number: self.happened, device, generation, state, reason });
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let unidentified = self.attachments.values().filter(|one| one.udid().is_none());
+        Snapshot {
+            revision: self.revision,
+            devices: self.roster.iter().map(|record| shown(record, &self.attachments, self.epoch)).collect(),
+            unidentified: unidentified.map(|one| one.unidentified(self.epoch)).collect(),
+            searches: self.searches.clone(),
+        }
+    }
+
+    async fn leave(mut self) {
+        self.attachments.clear();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(FAREWELL, all).await.is_err() {
+            tracing::warn!("some tunnels were not closed in time");
+        }
+    }
+}
+
+fn shown(record: &super::roster::Record, attachments: &BTreeMap<u64, Attachment>, epoch: Instant) -> Device {
+    match record.attachment.and_then(|id| attachments.get(&id)) {
+        Some(attachment) => attachment.device(&record.identity, record.generation, epoch),
+        None => record.gone(),
+    }
+}
+
+/// Whether two addresses are one place on one link, whatever their ports.
+fn same_place(one: SocketAddrV6, other: SocketAddrV6) -> bool {
+    one.ip() == other.ip() && one.scope_id() == other.scope_id()
+}
+
+/// Why there will be no tunnel to a phone, by what it says of itself.
+fn verdict(config: &FleetConfig, identity: &Identity, has_service: bool) -> Option<Failure> {
+    if !config.allows(&identity.udid) {
+        return Some(left_out());
+    }
+    let version = identity.os_version.as_deref();
+    if let Some(Err(error @ TransportError::TooOld(_))) = version.map(Transport::offered_by) {
+        let next = "use lockdown over usbmuxd with this phone; no tunnel is needed there";
+        return Some(Failure::new(Kind::Unsupported, error.to_string(), next));
+    }
+    let missing = || Failure::retry(format!("{} offers no service for tunnels on its link", identity.udid));
+    (!has_service).then(missing)
+}
+
+fn left_out() -> Failure {
+    let next = "add its UDID to `allow` in the configuration, and reload";
+    Failure::new(Kind::Unsupported, "the configuration does not allow this phone", next)
+}
