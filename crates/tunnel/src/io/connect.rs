@@ -164,8 +164,9 @@ fn prepare(stream: &TcpStream) -> Result<(), TunnelError> {
     let set = || -> io::Result<()> {
         stream.set_nodelay(true)?;
         let socket = socket2::SockRef::from(stream);
-        let probes =
-            socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval((SILENCE - PROBE_AFTER) / 3);
+        let probes = socket2::TcpKeepalive::new()
+            .with_time(PROBE_AFTER)
+            .with_interval(SILENCE.saturating_sub(PROBE_AFTER) / 3);
         socket.set_tcp_keepalive(&probes.with_retries(3))?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(SILENCE))?;
