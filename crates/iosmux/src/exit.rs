@@ -7,7 +7,7 @@ use iosmux_pairing::error::ControlError;
 use iosmux_pairing::io::host::HostError;
 use iosmux_pairing::store::StoreError;
 
-use crate::lab::Unsupported;
+use iosmux_lab::Unsupported;
 
 /// The exit codes of every iosmux command. 2 is given by the argument parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

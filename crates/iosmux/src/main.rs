@@ -3,7 +3,6 @@
 mod cmd;
 mod demo;
 mod exit;
-mod lab;
 mod output;
 
 use std::process::ExitCode;

@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::{Args, value_parser};
 use iosmux_fakephone::accessory::PairPolicy;
+use iosmux_lab as lab;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
-use crate::lab;
 use crate::output::Output;
 
 /// Find simulated iPhones, pair with them, open tunnels and show what they offer, all on this machine

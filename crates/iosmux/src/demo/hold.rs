@@ -2,8 +2,9 @@
 
 use std::process;
 
+use iosmux_lab::{Isolation, Lab};
+
 use super::report::{Namespace, Report};
-use crate::lab::{Isolation, Lab};
 
 /// The command that enters each namespace, host first.
 pub(super) fn namespaces(lab: &Lab, isolation: Isolation) -> Vec<Namespace> {

@@ -18,10 +18,10 @@ use anyhow::Result;
 use futures_util::future::join_all;
 use iosmux_capture::Recorder;
 use iosmux_fakephone::accessory::PairPolicy;
+use iosmux_lab::{self as lab, Isolation, Lab, LinkUp};
 use zeroize::Zeroizing;
 
 use crate::cmd::demo::Arguments;
-use crate::lab::{self, Isolation, Lab, LinkUp};
 use crate::output::Output;
 use hops::{Arrival, Hops};
 use pair::Records;
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     let (interface, wanted) = (lab.vm.index, lab.phones.len());
     let hops = Hops { interface, wanted, records, recorder: recorder.clone(), output: output.clone() };
     let Arrival { phones: found, tunnels, timings: hops } = tokio::select! {
-        arrival = lab.vm.namespace.run(move || hops.walk()) => arrival?,
+        arrival = lab.vm.namespace.run(move || hops.walk()) => arrival??,
         failure = phones.failure() => return Err(failure),
     };
     let timings = Timings {
@@ -124,7 +124,7 @@ fn show(report: &Report<'_>, arguments: &Arguments, output: &Output) -> Result<(
 async fn record_mdns(lab: &Lab, link: &LinkUp, recorder: Option<&Recorder>) -> Result<()> {
     let Some(recorder) = recorder.cloned() else { return Ok(()) };
     let link = mdns_tap::Link { address: link.vm, index: lab.vm.index };
-    lab.vm.namespace.run(move || async move { mdns_tap::start(recorder, link) }).await
+    lab.vm.namespace.run(move || async move { mdns_tap::start(recorder, link) }).await?
 }
 
 fn finish_recording(recorder: Option<&Recorder>, output: &Output) -> Result<()> {

@@ -6,10 +6,9 @@ use anyhow::{Context, Error, Result, anyhow};
 use futures_util::future::{select_all, try_join_all};
 use iosmux_fakephone::accessory::{PairPolicy, PairingConfig};
 use iosmux_fakephone::net::{Phone, PhoneConfig, Ready};
+use iosmux_lab::{Lab, Station};
 use iosmux_xpc::rsd::Catalogue;
 use tokio::sync::oneshot;
-
-use crate::lab::{Lab, Station};
 
 /// A captured Handshake, from which the phones are made; see fixtures/README.md.
 const CATALOGUE: &str = include_str!("../../fixtures/iphone11,6_ios17.0.3_trusted.json");
@@ -85,9 +84,9 @@ async fn start(station: &Station, config: PhoneConfig) -> Result<(Ready, oneshot
                 let _ = report.send(error.into());
             }
         });
-        Ok((ready, end))
+        anyhow::Ok((ready, end))
     };
-    station.namespace.run(start).await
+    station.namespace.run(start).await?
 }
 
 /// The UDID of a further phone: the captured one, counted up. It belongs to no phone.

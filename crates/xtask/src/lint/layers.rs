@@ -48,6 +48,7 @@ pub(crate) const CRATES: &[Place] = &[
     Place { package: "iosmux-mdns", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-tunnel", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-capture", layer: Layer::Io, drivers: None },
+    Place { package: "iosmux-lab", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-link", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-fakephone", layer: Layer::Daemon, drivers: None },
     Place { package: "iosmux-tunneld", layer: Layer::Daemon, drivers: None },

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::isolation::{self, Isolation};
-use super::{link, namespace};
+use crate::isolation::{self, Isolation};
+use crate::{link, namespace};
 
 /// One thing the lab can't do without.
 pub(crate) struct Requirement {
@@ -33,11 +33,15 @@ pub(crate) struct Refusal {
 /// A requirement that this machine doesn't meet.
 #[derive(Debug, thiserror::Error)]
 #[error("the lab needs {what} ({why}), but {found}. {fix}")]
-pub(crate) struct Unsupported {
-    pub(crate) what: &'static str,
-    pub(crate) why: &'static str,
-    pub(crate) found: String,
-    pub(crate) fix: String,
+pub struct Unsupported {
+    /// What is needed, as the object of "needs".
+    pub what: &'static str,
+    /// Why it is needed.
+    pub why: &'static str,
+    /// What stood in the way.
+    pub found: String,
+    /// What to change.
+    pub fix: String,
 }
 
 const USER_NAMESPACE: (&str, &str) =
@@ -64,7 +68,7 @@ const REQUIREMENTS: &[Requirement] = &[
 ];
 
 /// Enters the lab's isolation and tries every requirement. Must run while the process has one thread.
-pub(crate) fn preflight() -> Result<Isolation, Unsupported> {
+pub fn preflight() -> Result<Isolation, Unsupported> {
     let isolation =
         isolation::enter().map_err(|refusal| refusal.about(USER_NAMESPACE.0, USER_NAMESPACE.1))?;
     for requirement in REQUIREMENTS {
@@ -117,7 +121,7 @@ fn devices() -> Result<(), Refusal> {
         netlink.add_veth_pair("probe1", "probe2").await
     })
     .map_err(|error| Refusal {
-        found: format!("creating them failed ({error:#})"),
+        found: format!("creating them failed ({error})"),
         fix: "Load them with `sudo modprobe -a veth bridge`, or use a kernel that has them.".to_owned(),
     })
 }

@@ -1,35 +1,38 @@
 //! Waiting for a link-local address, and measuring how long the kernel's duplicate-address detection takes.
 
+use std::io;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::link::In6AddrGenMode;
 use tokio::task::JoinHandle;
 
-use super::link::Netlink;
+use crate::error::LabError;
+use crate::link::Netlink;
 
 /// The kernel waits up to 1 s before it asks and 1 s for an answer; the rest is for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// An address that duplicate-address detection has passed.
+/// An address that can be used.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Detected {
-    pub(crate) address: Ipv6Addr,
+pub struct Detected {
+    /// The link-local address.
+    pub address: Ipv6Addr,
     /// From the interface coming up to the address being usable.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 /// Brings an interface up and waits until its link-local address is usable.
 ///
 /// Fails when the kernel finds the address in use by somebody else, or after 10 s.
-pub(crate) async fn bring_up(index: u32) -> Result<Detected> {
+pub(crate) async fn bring_up(index: u32) -> Result<Detected, LabError> {
     // Joined before the interface is up, so that no event is missed.
-    let (connection, handle, mut events) = rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv6Ifaddr])
-        .context("listen for address events")?;
+    let (connection, handle, mut events) =
+        rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv6Ifaddr]).map_err(LabError::Socket)?;
     let driver = AbortOnDrop(tokio::task::spawn_local(connection));
     let start = Instant::now();
     Netlink::over(handle).up(index).await?;
@@ -43,12 +46,21 @@ pub(crate) async fn bring_up(index: u32) -> Result<Detected> {
                 return Ok(Detected { address, took: start.elapsed() });
             }
         }
-        bail!("the netlink socket closed while waiting for an address")
+        Err(LabError::Socket(io::Error::other("it closed while an address was waited for")))
     };
     let detected = tokio::time::timeout(DEADLINE, wait).await;
     // Further events, of tunnels for instance, interest nobody.
     drop(driver);
-    detected.with_context(|| format!("interface {index} has no link-local address after {DEADLINE:?}"))?
+    detected.unwrap_or(Err(LabError::NoAddress { index, after: DEADLINE }))
+}
+
+/// Brings an interface up with an address that is used at once.
+pub(crate) async fn bring_up_at_once(index: u32, address: Ipv6Addr) -> Result<Detected, LabError> {
+    let (netlink, start) = (Netlink::open()?, Instant::now());
+    netlink.address_generation(index, In6AddrGenMode::None).await?;
+    netlink.up(index).await?;
+    netlink.add_undetected(index, address).await?;
+    Ok(Detected { address, took: start.elapsed() })
 }
 
 /// A task that ends when this is dropped.
@@ -60,7 +72,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn usable(index: u32, message: &AddressMessage) -> Result<Option<Ipv6Addr>> {
+fn usable(index: u32, message: &AddressMessage) -> Result<Option<Ipv6Addr>, LabError> {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Address(std::net::IpAddr::V6(address)) => Some(*address),
         _ => None,
@@ -71,7 +83,7 @@ fn usable(index: u32, message: &AddressMessage) -> Result<Option<Ipv6Addr>> {
         return Ok(None);
     };
     if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
-        bail!("{address} is in use by somebody else on the link");
+        return Err(LabError::Duplicate(address));
     }
     Ok((!message.header.flags.contains(AddressHeaderFlags::Tentative)).then_some(address))
 }

@@ -10,11 +10,11 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid};
 
-use super::requirement::Refusal;
+use crate::requirement::Refusal;
 
 /// What the lab's namespaces belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isolation {
+pub enum Isolation {
     /// A user namespace of our own, where we are root.
     User,
     /// The user namespace we were started in, as root.

@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use tokio::time::{sleep, timeout};
+
+use crate::error::LabError;
 
 const DEADLINE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -13,14 +14,14 @@ const TIME_WAIT: &str = "06";
 const LISTEN: &str = "0A";
 
 /// Waits until the TCP connections of the calling thread's namespace have ended.
-pub(crate) async fn connections() -> Result<()> {
+pub(crate) async fn connections() -> Result<(), LabError> {
     let ended = async {
-        while open(&fs::read_to_string("/proc/thread-self/net/tcp6").context("list connections")?) > 0 {
+        while open(&fs::read_to_string("/proc/thread-self/net/tcp6").map_err(LabError::Connections)?) > 0 {
             sleep(PAUSE).await;
         }
         Ok(())
     };
-    timeout(DEADLINE, ended).await.with_context(|| format!("connections are open after {DEADLINE:?}"))?
+    timeout(DEADLINE, ended).await.unwrap_or(Err(LabError::ConnectionsOpen(DEADLINE)))
 }
 
 /// How many connections of the kernel's table have not ended: the fourth column is the state (proc_net_tcp(5)).
