@@ -21,6 +21,7 @@ pub(crate) struct Debs {
 impl Debs {
     /// Fetches `packages` and what they depend on from `suite`, on the mirror that this machine's apt already uses.
     ///
+    /// A package written `NAME=VERSION` is taken in exactly that upstream version, whatever Debian's revision of it.
     /// `finish` completes the folder, once.
     pub(crate) fn provide(
         cache: &Cache,
@@ -31,15 +32,26 @@ impl Debs {
     ) -> Result<Self> {
         let spec = format!("{suite} {packages:?} {LAYOUT}");
         let folder = cache.entry(name, &spec, |folder| {
-            let uris = printed(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
-            let mirror =
-                mirror(&uris).context("apt has no Debian mirror configured (apt-get indextargets)")?;
-            log.say(&format!("{} from Debian's {suite}", packages.join(", ")));
-            fetch(log, folder, suite, &mirror, packages)?;
-            unpack(log, folder)?;
+            unpacked(log, folder, suite, packages)?;
             finish(&Self::at(folder)?, log)
         })?;
         Self::at(&folder)
+    }
+
+    /// The same for packages without programs: the folder that stands for `/`.
+    pub(crate) fn files(
+        cache: &Cache,
+        log: &mut Log,
+        name: &str,
+        (suite, packages): (&str, &[&str]),
+        finish: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let spec = format!("{suite} {packages:?} {LAYOUT}");
+        let folder = cache.entry(name, &spec, |folder| {
+            unpacked(log, folder, suite, packages)?;
+            finish(&folder.join("root"))
+        })?;
+        Ok(folder.join("root"))
     }
 
     fn at(folder: &Path) -> Result<Self> {
@@ -62,6 +74,18 @@ impl Debs {
         let program = quoted(program)?;
         Ok(format!("#!/bin/sh\nexec {loader} --argv0 \"$0\" --library-path {libraries} {program} \"$@\"\n"))
     }
+}
+
+fn unpacked(log: &mut Log, folder: &Path, suite: &str, packages: &[&str]) -> Result<()> {
+    for tool in ["apt-get", "dpkg-deb"] {
+        let there = Command::new(tool).arg("--version").output().is_ok();
+        ensure!(there, "{tool} is not there: {} come from Debian's {suite}", packages.join(", "));
+    }
+    let uris = printed(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
+    let mirror = mirror(&uris).context("apt has no Debian mirror configured (apt-get indextargets)")?;
+    log.say(&format!("{} from Debian's {suite}", packages.join(", ")));
+    fetch(log, folder, suite, &mirror, packages)?;
+    unpack(log, folder)
 }
 
 /// Writes an executable script.
@@ -102,11 +126,36 @@ fn fetch(log: &mut Log, folder: &Path, suite: &str, mirror: &str, packages: &[&s
         folder.join("apt.conf"),
         configuration(folder, &printed(Command::new("apt-config").arg("dump"))?)?,
     )?;
-    let mut update = apt(folder, &["update"]);
+    let mut update = apt("apt-get", folder, &["update"]);
     run(log, "apt-get update", &mut update)?;
-    let mut install = apt(folder, &["install", "--download-only", "--no-install-recommends", "-y"]);
-    install.args(packages);
+    let mut install =
+        apt("apt-get", folder, &["install", "--download-only", "--no-install-recommends", "-y"]);
+    for package in packages {
+        install.arg(match package.split_once('=') {
+            Some((name, upstream)) => {
+                let table = printed(&mut apt("apt-cache", folder, &["madison", name]))?;
+                format!(
+                    "{name}={}",
+                    revision(&table, upstream).with_context(|| format!("{package}, {suite}"))?
+                )
+            }
+            None => (*package).to_owned(),
+        });
+    }
     run(log, "apt-get install --download-only", &mut install)
+}
+
+/// The newest of Debian's versions in `apt-cache madison`'s table that is of this upstream version.
+fn revision<'a>(table: &'a str, upstream: &str) -> Result<&'a str> {
+    let versions: Vec<&str> =
+        table.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
+    let same = |version: &&str| {
+        version
+            .strip_prefix(upstream)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '-', '~']))
+    };
+    let found = versions.iter().copied().find(same);
+    found.with_context(|| format!("{upstream} is needed and only {} is there", versions.join(", ")))
 }
 
 /// apt as the machine has it (proxies, timeouts, certificates), but with every folder below `folder` and no hooks.
@@ -141,8 +190,8 @@ fn configuration(folder: &Path, machine: &str) -> Result<String> {
     Ok(text)
 }
 
-fn apt(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new("apt-get");
+fn apt(program: &str, folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(program);
     // APT_CONFIG is read first; the machine's parts, with their hooks, are not read at all.
     command
         .env("APT_CONFIG", folder.join("apt.conf"))
@@ -215,6 +264,16 @@ mod tests {
         assert!(
             text.contains("Proxy") && !text.contains("rm -rf") && text.contains("Dir::State \"/c/state\";")
         );
+    }
+
+    #[test]
+    fn an_upstream_version_is_met_exactly() {
+        let table = " rust-src | 1.96.1+dfsg1-2~bpo13+1 | http://one.example/debian trixie-backports/main amd64 Packages\n\
+                     \x20rust-src | 1.95.0+dfsg1-2~bpo13+1 | http://one.example/debian trixie-backports/main amd64 Packages\n";
+        assert_eq!(revision(table, "1.95.0").unwrap(), "1.95.0+dfsg1-2~bpo13+1");
+        let wrong = revision(table, "1.95").unwrap_err().to_string();
+        assert_eq!(wrong, "1.95 is needed and only 1.96.1+dfsg1-2~bpo13+1, 1.95.0+dfsg1-2~bpo13+1 is there");
+        assert!(revision("", "1.95.0").is_err());
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod bench;
 mod cache;
 mod commands;
 mod count;
+mod darwin;
 mod debs;
 mod lint;
+mod macho;
 mod namespace;
 mod npm;
 mod out;
@@ -49,7 +51,7 @@ enum Task {
     Docs,
     /// Put what a tier needs into $IOSMUX_CACHE and print its environment as KEY=VALUE lines.
     Provision {
-        /// The tier; only `peers` needs anything.
+        /// The tier; only `peers` and `darwin` need anything.
         tier: Tier,
     },
     /// Measure, on a machine that does nothing else; fails when a target is missed.

@@ -1,6 +1,7 @@
-//! Independent clients, put into $IOSMUX_CACHE, and the environment that names them to the tests.
+//! What tiers need, put into $IOSMUX_CACHE, and the environment that names it: independent clients above all.
 
 use crate::cache::Cache;
+use crate::darwin::Darwin;
 use crate::debs::{Debs, write_script};
 use crate::npm::Wanted;
 use crate::out;
@@ -22,10 +23,13 @@ const GO_IOS: Wanted = Wanted {
 /// Provisions a tier and prints its environment, everything else going to stderr.
 pub(crate) fn print(project: &Project, tier: Tier) -> Result<()> {
     let mut log = Log::create(project, &format!("provision-{}", tier.name()))?.aside();
-    if tier == Tier::Peers {
-        for (name, value) in peers(&mut log)? {
-            out::line(format!("{name}={value}"));
-        }
+    let variables = match tier {
+        Tier::Peers => peers(&mut log)?,
+        Tier::Darwin => Darwin::provide(&mut log)?.environment()?,
+        Tier::Lint | Tier::Unit | Tier::Net => Vec::new(),
+    };
+    for (name, value) in variables {
+        out::line(format!("{name}={value}"));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The tiers: what each proves, needs and costs, and the run over all of them.
 
+mod darwin;
 mod lint;
 mod net;
 mod peers;
@@ -31,11 +32,13 @@ pub(crate) enum Tier {
     Net,
     /// Independent clients against our simulated phone and our client.
     Peers,
+    /// What macOS gets, built for it on this machine.
+    Darwin,
 }
 
 impl Tier {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Lint, Self::Unit, Self::Net, Self::Peers];
+    pub(crate) const ALL: [Self; 5] = [Self::Lint, Self::Unit, Self::Net, Self::Peers, Self::Darwin];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Tier {
             Self::Unit => "unit",
             Self::Net => "net",
             Self::Peers => "peers",
+            Self::Darwin => "darwin",
         }
     }
 
@@ -53,6 +57,7 @@ impl Tier {
             Self::Unit => unit::ABOUT,
             Self::Net => net::ABOUT,
             Self::Peers => peers::ABOUT,
+            Self::Darwin => darwin::ABOUT,
         }
     }
 }
@@ -198,6 +203,7 @@ pub(crate) fn run(project: &Project, chosen: &[Tier], without: &[Tier]) -> Resul
                 Tier::Unit => unit::run(&mut session),
                 Tier::Net => net::run(&mut session),
                 Tier::Peers => peers::run(&mut session),
+                Tier::Darwin => darwin::run(&mut session),
             };
             if let Err(error) = result {
                 session.check(&format!("tier {}", tier.name()), Err(vec![format!("{error:#}")]));
