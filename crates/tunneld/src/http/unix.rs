@@ -1,0 +1,114 @@
+//! The Unix socket: made so that a dead daemon's is replaced and a living one's is not, and open to few.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as Blocking;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::BindError;
+use super::guard::Peer;
+
+/// The Unix socket and who may use it.
+#[derive(Debug, Clone)]
+pub struct SocketConfig {
+    /// Where.
+    pub path: PathBuf,
+    /// Its file mode.
+    pub mode: u32,
+    /// Users who may use it.
+    pub uids: Vec<u32>,
+    /// Groups whose members may use it. The first one becomes the file's group, where that is allowed.
+    pub gids: Vec<u32>,
+}
+
+impl SocketConfig {
+    /// For root and the daemon's own user; others are added by who configures them.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let uids = vec![0, Uid::effective().as_raw()];
+        Self { path: path.into(), mode: 0o660, uids, gids: Vec::new() }
+    }
+
+    /// Whether the user at the other end may ask.
+    fn admits(&self, who: &UCred) -> bool {
+        self.uids.contains(&who.uid())
+            || self.gids.contains(&who.gid())
+            || (!self.gids.is_empty() && groups(who).iter().any(|group| self.gids.contains(&group.as_raw())))
+    }
+}
+
+/// The groups that a user has beside its first.
+fn groups(who: &UCred) -> Vec<Gid> {
+    let user = User::from_uid(Uid::from_raw(who.uid())).ok().flatten();
+    let name = user.and_then(|user| CString::new(user.name).ok());
+    name.and_then(|name| getgrouplist(&name, Gid::from_raw(who.gid())).ok()).unwrap_or_default()
+}
+
+/// The listening socket; its file goes with it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    listener: UnixListener,
+    config: SocketConfig,
+    /// The file's device and number: only our own file is removed.
+    file: Option<(u64, u64)>,
+}
+
+impl Socket {
+    pub(super) fn bind(config: SocketConfig) -> Result<Self, BindError> {
+        let path = config.path.clone();
+        make_room(&path)?;
+        let failed = |source| BindError::Socket { path: path.clone(), source };
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        // Until here only the owner could connect: a new socket's mode is what the umask leaves, without write for others.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(config.mode)).map_err(failed)?;
+        if let Some(group) = config.gids.first()
+            && let Err(error) = std::os::unix::fs::chown(&path, None, Some(*group))
+        {
+            tracing::warn!(path = %path.display(), group, %error, "the socket can't be given to its group");
+        }
+        let file = file(&path);
+        Ok(Self { listener, config, file })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.listener.accept().await?;
+        let who = stream.peer_cred().ok();
+        let admitted = who.as_ref().is_some_and(|who| self.config.admits(who));
+        Ok((stream, Peer::Unix { who, admitted }))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.file.is_some() && file(&self.config.path) == self.file {
+            let _ = std::fs::remove_file(&self.config.path);
+        }
+    }
+}
+
+fn file(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Removes a socket that nobody listens on.
+fn make_room(path: &Path) -> Result<(), BindError> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(BindError::NotASocket { path: path.to_owned() });
+    }
+    match Blocking::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|source| BindError::Socket { path: path.to_owned(), source })
+        }
+        // A full backlog or a forbidden connection is a living daemon's as well.
+        _ => Err(BindError::SocketInUse { path: path.to_owned() }),
+    }
+}

@@ -1,0 +1,92 @@
+//! The Unix socket asks the kernel who is at the other end.
+
+mod registry;
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use iosmux_tunneld::fleet;
+use iosmux_tunneld::http::{BindError, HttpConfig, Server, SocketConfig};
+use nix::unistd::{getegid, geteuid};
+use registry::{Registry, ask_socket};
+
+const HOST: &str = "host: anything\r\n";
+
+async fn registry(socket: SocketConfig) -> Registry {
+    Registry::start_with(HttpConfig { socket: Some(socket), ..HttpConfig::default() }).await
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test]
+async fn security_socket_peer() {
+    let folder = folder();
+    let path = folder.path().join("registry.sock");
+    // Everybody but us: the kernel says who we are, and no header changes it.
+    let others = SocketConfig { uids: vec![geteuid().as_raw() + 1], ..SocketConfig::new(&path) };
+    let registry = registry(others).await;
+    for target in ["/", "/shutdown", "/v1/devices", "/metrics", "/nowhere"] {
+        let answer = ask_socket(&path, target, HOST).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (403, &"refused-user".into()),
+            "{target}"
+        );
+    }
+    assert!(registry.is_running());
+    let metrics = registry.get("/metrics").await.body;
+    assert!(metrics.contains("iosmux_http_refused_total{reason=\"user\"} 5\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn security_socket_peer_admits_root_and_the_own_user() {
+    let folder = folder();
+    let path = folder.path().join("registry.sock");
+    let config = SocketConfig::new(&path);
+    assert_eq!(config.uids, [0, geteuid().as_raw()]);
+    let _registry = registry(config).await;
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    for target in ["/hello", "/v1/devices"] {
+        assert_eq!(ask_socket(&path, target, HOST).await.status, 200);
+    }
+    // No name of a host matters there, but pages stay out.
+    assert_eq!(ask_socket(&path, "/hello", "").await.status, 200);
+    for page in ["origin: null\r\n", "referer: http://localhost/\r\n", "sec-fetch-site: cross-site\r\n"] {
+        assert_eq!(ask_socket(&path, "/hello", page).await.status, 403, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn security_socket_peer_admits_a_configured_group() {
+    let folder = folder();
+    let path = folder.path().join("registry.sock");
+    let nobody = vec![geteuid().as_raw() + 1];
+    let config = SocketConfig { uids: nobody, gids: vec![getegid().as_raw()], ..SocketConfig::new(&path) };
+    let _registry = registry(config).await;
+    assert_eq!(ask_socket(&path, "/hello", HOST).await.status, 200);
+    assert_eq!(std::fs::metadata(&path).unwrap().gid(), getegid().as_raw());
+}
+
+async fn bind(path: &Path) -> Result<Server, BindError> {
+    let config = HttpConfig { socket: Some(SocketConfig::new(path)), ..HttpConfig::default() };
+    Server::bind(config, fleet::channel().0).await
+}
+
+#[tokio::test]
+async fn a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not() {
+    let folder = folder();
+    let path = folder.path().join("registry.sock");
+    // What a killed daemon leaves.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let living = bind(&path).await.unwrap();
+    assert!(matches!(bind(&path).await, Err(BindError::SocketInUse { .. })));
+    drop(living);
+    assert!(!path.exists(), "the socket's file stays behind");
+    std::fs::write(&path, "a file").unwrap();
+    assert!(matches!(bind(&path).await, Err(BindError::NotASocket { .. })));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a file");
+    let nowhere = bind(&folder.path().join("no/such/folder")).await;
+    assert!(matches!(nowhere, Err(BindError::Socket { .. })));
+}
