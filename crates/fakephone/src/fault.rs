@@ -10,8 +10,8 @@ pub use stream::{FaultStream, Lease, Transport};
 
 /// One way to misbehave.
 ///
-/// `silent` and `slow` hold for every connection, `close-after-pairing` for control channels, the others for RSD
-/// connections only.
+/// `silent` and `slow` hold for every connection, `close-after-pairing` for control channels, `no-announce` for none, `hang` for
+/// those of its step, the others for RSD connections only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `silent`: connections are accepted and nothing is ever said.
@@ -29,6 +29,39 @@ pub enum Fault {
     /// `close-after-pairing`: a control channel closes once a newly paired host has its remote unlock key, so that the
     /// host has to come back and verify. Source: protocol.md §5.5 (sources disagree on whether phones do).
     CloseAfterPairing,
+    /// `no-announce`: it answers at the fixed RSD port, and nothing is announced by mDNS, nor for paired hosts.
+    NoAnnounce,
+    /// `hang:STEP`: everything goes well until that step, and then nothing is said any more.
+    Hang(Step),
+}
+
+/// A step of a host's way to a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// `rsd`: the Handshake on the link.
+    Rsd,
+    /// `pair`: the answer to the first message of the tunnel service.
+    Pair,
+    /// `listener`: the answer to createListener.
+    Listener,
+    /// `tunnel`: the TLS handshake of the listener.
+    Tunnel,
+    /// `catalogue`: the Handshake inside of the tunnel.
+    Catalogue,
+}
+
+impl Step {
+    const ALL: [(&str, Step); 5] = [
+        ("rsd", Step::Rsd),
+        ("pair", Step::Pair),
+        ("listener", Step::Listener),
+        ("tunnel", Step::Tunnel),
+        ("catalogue", Step::Catalogue),
+    ];
+
+    fn from_name(name: &str) -> Option<Step> {
+        Step::ALL.iter().find(|(known, _)| *known == name).map(|(_, step)| *step)
+    }
 }
 
 impl Fault {
@@ -43,7 +76,7 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected one of silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid, \
-     close-after-pairing; found {0:?}"
+     close-after-pairing, no-announce, hang:rsd, hang:pair, hang:listener, hang:tunnel, hang:catalogue; found {0:?}"
 )]
 pub struct FaultError(String);
 
@@ -58,12 +91,19 @@ impl FromStr for Fault {
             "oversize-frame" => Ok(Fault::OversizeFrame),
             "zero-uuid" => Ok(Fault::ZeroUuid),
             "close-after-pairing" => Ok(Fault::CloseAfterPairing),
-            _ => text
-                .strip_prefix("slow:")
-                .and_then(|number| number.parse::<u32>().ok())
-                .map(|number| Fault::Slow(Duration::from_millis(number.into())))
-                .ok_or_else(|| FaultError(text.to_owned())),
+            "no-announce" => Ok(Fault::NoAnnounce),
+            _ => with_argument(text).ok_or_else(|| FaultError(text.to_owned())),
         }
+    }
+}
+
+fn with_argument(text: &str) -> Option<Fault> {
+    match text.split_once(':')? {
+        ("slow", number) => {
+            number.parse::<u32>().ok().map(|number| Fault::Slow(Duration::from_millis(number.into())))
+        }
+        ("hang", step) => Step::from_name(step).map(Fault::Hang),
+        _ => None,
     }
 }
 
@@ -81,6 +121,8 @@ mod tests {
             ("oversize-frame", Fault::OversizeFrame),
             ("zero-uuid", Fault::ZeroUuid),
             ("close-after-pairing", Fault::CloseAfterPairing),
+            ("no-announce", Fault::NoAnnounce),
+            ("hang:catalogue", Fault::Hang(Step::Catalogue)),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }
@@ -88,7 +130,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_the_list() {
-        for text in ["", "slow", "slow:", "slow:-1", "slow:99999999999", "Silent"] {
+        for text in ["", "slow", "slow:", "slow:-1", "hang", "hang:up", "slow:99999999999", "Silent"] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains("reset-after-settings"), "{error}");
         }

@@ -55,7 +55,7 @@ struct NetArgs {
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// How to misbehave: silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid,
-    /// close-after-pairing.
+    /// close-after-pairing, no-announce, hang:rsd, hang:pair, hang:listener, hang:tunnel, hang:catalogue.
     #[arg(long = "fault", value_name = "NAME")]
     faults: Vec<Fault>,
 }

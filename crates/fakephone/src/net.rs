@@ -2,7 +2,6 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`link`] | the netdev's link-local address, from the kernel |
 //! | `phone` | attach and detach as the address comes and goes, announcement |
 //! | `attach` | everything that listens while there is a link |
 //! | `face` | an RSD and who is connected: the link has one, every tunnel another |
@@ -15,7 +14,6 @@
 mod attach;
 mod face;
 pub mod kind;
-pub mod link;
 mod network;
 pub mod peers;
 mod phone;

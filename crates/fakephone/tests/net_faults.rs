@@ -7,11 +7,13 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use iosmux_fakephone::net::Phone;
+use iosmux_mdns::io::{BrowseConfig, Browser};
 use iosmux_xpc::io::Error;
 use iosmux_xpc::rsd::io::{HandshakeError, Remote};
 use iosmux_xpc::session::SessionError;
 use support::{Link, start};
 use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const HOST: Uuid = Uuid::from_u128(1);
@@ -96,4 +98,15 @@ async fn zero_uuid() {
     let remote = outcome("zero-uuid", Duration::from_millis(500)).await.unwrap();
     assert!(remote.handshake.uuid.is_nil());
     assert_eq!(remote.handshake.services.len(), 67);
+}
+
+#[tokio::test]
+async fn no_announce() {
+    let link = Link::with_address();
+    let phone = phone(&link, "no-announce").await;
+    let mut browser = Browser::start(BrowseConfig::new(link.host_index(), "_remoted._tcp")).unwrap();
+    let found = timeout(Duration::from_millis(1500), browser.next()).await;
+    assert!(found.is_err(), "{found:?}");
+    assert_eq!(link.fixed(HOST).await.handshake.services.len(), 67);
+    phone.shutdown().await.unwrap();
 }

@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use iosmux_link::LinkAddress;
 use iosmux_mdns::io::Announcer;
 use tokio::sync::mpsc;
 
 use super::face::Face;
-use super::link::LinkAddress;
 use super::network::Network;
 use super::phone::Error;
 use super::services::Offer;
@@ -68,7 +68,7 @@ impl Attach {
         let mut hosts = self.phone.accessory.hosts();
         loop {
             let paired = !hosts.borrow_and_update().is_empty();
-            if self.network.is_none() && paired {
+            if self.network.is_none() && paired && self.phone.is_announced() {
                 match Network::open(&self.phone, self.link, &self.tunnels) {
                     Ok(network) => self.network = Some(network),
                     Err(error) => return error,

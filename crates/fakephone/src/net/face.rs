@@ -122,8 +122,11 @@ impl Face {
             }
         };
         let (phone, introductions) = (Arc::clone(&self.phone), self.introductions.0.clone());
+        let step = self.offer.step();
         let task = self.tasks.spawn(async move {
-            if let Err(error) = rsd::serve(connection, stream, place, handshake, phone, introductions).await {
+            if let Err(error) =
+                rsd::serve((connection, step), stream, place, handshake, phone, introductions).await
+            {
                 tracing::debug!(connection, %error, "RSD connection failed");
             }
             connection

@@ -7,6 +7,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use iosmux_link::LinkAddress;
 use iosmux_mdns::Service;
 use iosmux_mdns::io::{AnnounceConfig, Announcer};
 use iosmux_pairing::io::wire::RpPairing;
@@ -15,7 +16,6 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::attach::ListenError;
-use super::link::LinkAddress;
 use super::phone::Error;
 use super::shared::{Place, Shared, listen};
 use super::tunnels::{Requester, Tunnels};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use iosmux_link::{LinkAddress, LinkError, LinkWatch};
 use iosmux_mdns::Service;
 use iosmux_mdns::io::{AnnounceConfig, Announcer};
 use iosmux_tunnel::io::TunError;
@@ -14,7 +15,6 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::attach::{Attach, ListenError, RSD_PORT};
-use super::link::{LinkAddress, LinkError, LinkWatch};
 use super::shared::{PhoneLimits, Shared};
 use crate::accessory::{AccessoryError, PairingConfig};
 use crate::fault::Fault;
@@ -242,7 +242,7 @@ impl Running {
     /// Serves one attach; false when it was told to stop.
     async fn serve(
         &mut self,
-        (mut attach, announcer, ready): (Attach, Announcer, Ready),
+        (mut attach, announcer, ready): (Attach, Option<Announcer>, Ready),
         stopped: &mut oneshot::Receiver<()>,
     ) -> Result<bool, Error> {
         tracing::info!(address = %ready.address, port = ready.announced_port, "attached");
@@ -255,7 +255,7 @@ impl Running {
         self.told.send_replace(None);
         let network = attach.close();
         if !detached {
-            for announcer in [Some(announcer), network].into_iter().flatten() {
+            for announcer in [announcer, network].into_iter().flatten() {
                 announcer.shutdown().await;
             }
         }
@@ -264,14 +264,15 @@ impl Running {
         Ok(detached)
     }
 
-    fn attach(&self, link: LinkAddress) -> Result<(Attach, Announcer, Ready), Error> {
+    fn attach(&self, link: LinkAddress) -> Result<(Attach, Option<Announcer>, Ready), Error> {
         let attach = Attach::open(Arc::clone(&self.phone), link)?;
         let address = link.socket(0);
         let announced_port = attach.announced_port().map_err(|source| ListenError { address, source })?;
         let identity = &self.phone.identity;
         let service = Service::new(INSTANCE, SERVICE_TYPE, identity.host_name.as_str(), announced_port)
             .with_addresses([link.address]);
-        let announcer = Announcer::start(AnnounceConfig::new(link.index, service))?;
+        let announce = || Announcer::start(AnnounceConfig::new(link.index, service));
+        let announcer = self.phone.is_announced().then(announce).transpose()?;
         let ready = Ready {
             schema: "fakephone/ready/1",
             interface: self.interface.clone(),

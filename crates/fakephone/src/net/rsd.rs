@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::peers::{self, ConnectionId};
 use super::shared::{Place, Shared};
-use crate::fault::{Fault, FaultStream};
+use crate::fault::{Fault, FaultStream, Step};
 use crate::not_sourced::RSD_MESSAGE;
 
 /// The name under which gaps of RSD itself are counted.
@@ -19,14 +19,14 @@ const RSD: &str = "rsd";
 
 /// Serves an RSD connection until it ends; the peer's UUID goes to `peers` when the peer tells it.
 pub(super) async fn serve(
-    id: ConnectionId,
+    (id, step): (ConnectionId, Step),
     stream: TcpStream,
     place: Place,
     mut handshake: Handshake,
     phone: Arc<Shared>,
     peers: mpsc::Sender<peers::Event>,
 ) -> Result<(), Error> {
-    if phone.is_silent() {
+    if phone.hangs(step) {
         FaultStream::new(stream, &phone.faults).stay_silent().await;
         return Ok(());
     }

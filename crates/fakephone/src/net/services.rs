@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use iosmux_link::LinkAddress;
 use iosmux_pairing::io::wire::RemoteXpc;
 use iosmux_xpc::io::{Error, Event};
 use iosmux_xpc::rsd::Handshake;
@@ -12,11 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::kind::ServiceKind;
-use super::link::LinkAddress;
 use super::shared::{Place, Shared, listen};
 use super::tunnels::{Requester, Tunnels};
 use crate::accessory::{self, Channel};
-use crate::fault::FaultStream;
+use crate::fault::{FaultStream, Step};
 use crate::identity::Identity;
 use crate::lockdown::{self, Role};
 use crate::not_sourced::{OPAQUE_SERVICE_PAYLOAD, REMOTE_XPC_SERVICE_PAYLOAD, TUNNEL_SERVICE_IN_TUNNEL};
@@ -41,6 +41,11 @@ impl Offer {
     /// The services inside of a tunnel whose end on this side is `at`.
     pub(super) fn tunnel(identity: &Identity, at: SocketAddr) -> Offer {
         Offer { at, handshake: identity.tunnel_handshake(), tunnels: None }
+    }
+
+    /// The step at which a host reads this offer.
+    pub(super) fn step(&self) -> Step {
+        if self.tunnels.is_some() { Step::Rsd } else { Step::Catalogue }
     }
 
     fn port_of_any(&self) -> SocketAddr {
@@ -162,12 +167,22 @@ impl Service {
         if let Some(version) = version {
             wire.greet(version).await?;
         }
+        if self.phone.hangs(Step::Pair) {
+            return self.ignore(wire).await;
+        }
         let (Some(tunnels), SocketAddr::V6(from)) = (&self.tunnels, from) else {
             return self.tunnel_service_in_tunnel(wire).await;
         };
         let requester = Requester { tunnels: Arc::clone(tunnels), peer: *from.ip() };
         let ended = accessory::run(wire, &self.phone.accessory, Channel::Rsd, &requester).await;
         self.phone.channel_ended(&self.name, ended);
+        Ok(())
+    }
+
+    /// Plays [`Step::Pair`]: takes everything and answers nothing.
+    async fn ignore(&self, mut wire: RemoteXpc) -> Result<(), iosmux_pairing::io::wire::WireError> {
+        use iosmux_pairing::io::wire::Wire as _;
+        while wire.next().await?.is_some() {}
         Ok(())
     }
 

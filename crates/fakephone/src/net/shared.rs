@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use iosmux_xpc::io::{Connection, Events};
 
 use crate::accessory::{Accessory, AccessoryError, DialogueError, PairingConfig};
-use crate::fault::{Fault, FaultStream, Lease};
+use crate::fault::{Fault, FaultStream, Lease, Step};
 use crate::identity::Identity;
 use crate::lockdown::LockdownValues;
 use crate::not_sourced::Gaps;
@@ -113,6 +113,16 @@ impl Shared {
     /// Whether nothing is ever said.
     pub(super) fn is_silent(&self) -> bool {
         self.faults.contains(&Fault::Silent)
+    }
+
+    /// Whether anything is announced.
+    pub(super) fn is_announced(&self) -> bool {
+        !self.faults.contains(&Fault::NoAnnounce)
+    }
+
+    /// Whether nothing is said at a step.
+    pub(super) fn hangs(&self, step: Step) -> bool {
+        self.is_silent() || self.faults.contains(&Fault::Hang(step))
     }
 
     /// The faults of connections to services.

@@ -17,6 +17,7 @@ use super::face::Face;
 use super::phone::Error;
 use super::services::Offer;
 use super::shared::{Place, Shared};
+use crate::fault::{FaultStream, Step};
 
 /// The phone's interfaces; not `tun…`, because pymobiledevice3 passes over those. Source: platform.md (peers).
 const INTERFACE: &str = "rsd%d";
@@ -71,6 +72,10 @@ impl Door {
                     let (stream, from, place) = phone.accept(listener).await;
                     if !matches!(from, SocketAddr::V6(from) if from.ip() == peer) {
                         tracing::warn!(%from, %peer, "the tunnel is for another host: refused");
+                        continue;
+                    }
+                    if phone.hangs(Step::Tunnel) {
+                        FaultStream::new(stream, &[]).stay_silent().await;
                         continue;
                     }
                     (accept_tcp(stream, psk, offer).await, Some(place))

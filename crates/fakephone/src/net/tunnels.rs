@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener as StdTcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use iosmux_link::LinkAddress;
 use iosmux_pairing::control::device::Listening;
 use iosmux_pairing::io::random;
 use iosmux_pairing::listener::{CreateListener, Transport};
@@ -16,11 +17,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::link::LinkAddress;
 use super::phone::Error;
 use super::shared::{BACKLOG, Shared, listen};
 use super::tunnel::{Door, Pending};
 use crate::accessory::{Opener, Refusal};
+use crate::fault::Step;
 use crate::not_sourced::{LISTENER_KEY, QUIC_AFTER_REMOVAL, UDP_LISTENER};
 
 /// The tunnels of one attach; dropped, all of them end.
@@ -56,6 +57,9 @@ impl Tunnels {
     }
 
     async fn open(&self, peer: Ipv6Addr, request: &CreateListener) -> Result<Listening, Refusal> {
+        if self.phone.hangs(Step::Listener) {
+            return std::future::pending().await;
+        }
         let place = self.place()?;
         let (door, port, device_public_key) = match request.transport {
             Transport::Tcp => {

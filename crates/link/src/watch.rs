@@ -1,18 +1,15 @@
 //! The link-local address of one interface, as the kernel tells it (rtnetlink).
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use rtnetlink::{Handle, MulticastGroup};
-use tokio::task::JoinHandle;
+use rtnetlink::packet_route::link::LinkFlags;
 
-/// Where a phone can be reached: a link-local address and the index that gives it its scope.
+use crate::netlink::{Netlink, News, address_of, name_of, usable_link_local};
+
+/// Where an interface can be reached: a link-local address and the index that gives it its scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkAddress {
     /// The interface's index.
@@ -51,18 +48,10 @@ pub enum LinkError {
 /// Follows the link-local address of an interface by name, through re-enumeration.
 pub struct LinkWatch {
     interface: String,
-    handle: Handle,
-    messages: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    netlink: Netlink,
     current: Option<LinkAddress>,
     /// Whether something was heard since the kernel was last asked.
     stale: bool,
-    connection: JoinHandle<()>,
-}
-
-impl Drop for LinkWatch {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
 }
 
 impl LinkWatch {
@@ -73,12 +62,8 @@ impl LinkWatch {
     /// # Errors
     /// [`LinkError`].
     pub async fn new(interface: &str) -> Result<LinkWatch, LinkError> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv6Ifaddr];
-        let (connection, handle, messages) = rtnetlink::new_multicast_connection(&groups)?;
-        let connection = tokio::spawn(connection);
-        let interface = interface.to_owned();
-        let messages = messages.map(|(message, _)| message).boxed();
-        let mut watch = LinkWatch { interface, handle, messages, current: None, stale: false, connection };
+        let (interface, netlink) = (interface.to_owned(), Netlink::open()?);
+        let mut watch = LinkWatch { interface, netlink, current: None, stale: false };
         watch.current = watch.ask().await?;
         Ok(watch)
     }
@@ -107,7 +92,7 @@ impl LinkWatch {
                     return Ok(self.current);
                 }
             }
-            let message = self.messages.next().await.ok_or(LinkError::Closed)?;
+            let message = self.netlink.next().await.ok_or(LinkError::Closed)?;
             self.stale = true;
             if self.current.is_some_and(|current| takes_away(&message, current)) {
                 self.current = None;
@@ -118,27 +103,18 @@ impl LinkWatch {
 
     async fn ask(&mut self) -> Result<Option<LinkAddress>, LinkError> {
         let Some(index) = self.running_index().await? else { return Ok(None) };
-        let request = self.handle.address().get().set_link_index_filter(index).execute();
-        let addresses: Vec<AddressMessage> =
-            request.try_collect().await.map_err(|error| self.request(error))?;
+        let addresses = self.netlink.addresses(Some(index)).await;
+        let addresses = addresses.map_err(|error| self.request(error))?;
         let address = addresses.iter().find_map(usable_link_local);
         Ok(address.map(|address| LinkAddress { index, address }))
     }
 
     /// The index of the interface while it is up.
     async fn running_index(&mut self) -> Result<Option<u32>, LinkError> {
-        let links: Vec<LinkMessage> =
-            self.handle.link().get().execute().try_collect().await.map_err(|error| self.request(error))?;
-        let named = |link: &&LinkMessage| {
-            link.attributes
-                .iter()
-                .any(|attribute| matches!(attribute, LinkAttribute::IfName(name) if *name == self.interface))
-        };
-        Ok(links
-            .iter()
-            .find(named)
-            .filter(|link| link.header.flags.contains(LinkFlags::Up))
-            .map(|link| link.header.index))
+        let links = self.netlink.links().await;
+        let links = links.map_err(|error| self.request(error))?;
+        let named = links.iter().find(|link| name_of(link) == Some(self.interface.as_str()));
+        Ok(named.filter(|link| link.header.flags.contains(LinkFlags::Up)).map(|link| link.header.index))
     }
 
     fn request(&self, source: rtnetlink::Error) -> LinkError {
@@ -146,26 +122,8 @@ impl LinkWatch {
     }
 }
 
-fn address_of(message: &AddressMessage) -> Option<Ipv6Addr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(IpAddr::V6(address)) => Some(*address),
-        _ => None,
-    })
-}
-
-fn usable_link_local(message: &AddressMessage) -> Option<Ipv6Addr> {
-    // An optimistic address is tentative as well, and may be used. Source: RFC 4429 §3.
-    let flags = message.header.flags;
-    let tentative =
-        flags.contains(AddressHeaderFlags::Tentative) && !flags.contains(AddressHeaderFlags::Optimistic);
-    if tentative || flags.contains(AddressHeaderFlags::Dadfailed) {
-        return None;
-    }
-    address_of(message).filter(Ipv6Addr::is_unicast_link_local)
-}
-
 /// Whether this message says that `current` is gone.
-fn takes_away(message: &NetlinkMessage<RouteNetlinkMessage>, current: LinkAddress) -> bool {
+fn takes_away(message: &News, current: LinkAddress) -> bool {
     match &message.payload {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(gone)) => {
             gone.header.index == current.index && address_of(gone) == Some(current.address)
