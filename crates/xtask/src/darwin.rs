@@ -16,6 +16,11 @@ pub(crate) const OLDEST: &str = "13.0";
 /// The suite whose rust-src is as new as our rustc.
 const SUITE: &str = "trixie-backports";
 const ZIG: &str = include_str!("../darwin/ziglang.txt");
+/// Symbols of frameworks, which zig does not bring.
+const FRAMEWORKS: [(&str, &str); 2] = [
+    ("CoreFoundation", include_str!("../darwin/CoreFoundation.tbd")),
+    ("IOKit", include_str!("../darwin/IOKit.tbd")),
+];
 
 /// What a person's shell says about builds for this machine.
 const NOT_FOR_MACOS: [&str; 14] = [
@@ -56,8 +61,10 @@ impl Darwin {
         let zig = zig(&venv)?;
         let sdk = zig.with_file_name("lib/libc/darwin");
         ensure!(sdk.join("libSystem.tbd").exists(), "zig has no {}", sdk.join("libSystem.tbd").display());
-        let spec = format!("{} {} {} {}", rustc.about, library.display(), zig.display(), compiler("zig"));
+        let spec = format!("{} {} {} {}", rustc.about, library.display(), zig.display(), compiler("", ""));
         let folder = cache.entry("darwin", &spec, |folder| write_tools(folder, &zig))?;
+        // Each time, and no part of the hash: another symbol is no reason to build everything anew.
+        write_frameworks(&folder)?;
         Ok(Self { library, sdk, folder })
     }
 
@@ -166,6 +173,18 @@ fn zig(python: &Path) -> Result<PathBuf> {
     Ok(Path::new(&folder).join("zig"))
 }
 
+/// In our folder.
+const FRAMEWORKS_FOLDER: &str = "frameworks";
+
+fn write_frameworks(folder: &Path) -> Result<()> {
+    for (name, symbols) in FRAMEWORKS {
+        let framework = folder.join(FRAMEWORKS_FOLDER).join(format!("{name}.framework"));
+        std::fs::create_dir_all(&framework)?;
+        std::fs::write(framework.join(format!("{name}.tbd")), symbols)?;
+    }
+    Ok(())
+}
+
 fn write_tools(folder: &Path, zig: &Path) -> Result<()> {
     let (bin, cache) = (folder.join("bin"), folder.join("zig"));
     std::fs::create_dir_all(&bin)?;
@@ -175,7 +194,7 @@ fn write_tools(folder: &Path, zig: &Path) -> Result<()> {
         quoted(zig)?,
         cache = quoted(&cache)?
     );
-    write_script(&bin.join("cc"), &compiler(&zig))?;
+    write_script(&bin.join("cc"), &compiler(&zig, &quoted(&folder.join(FRAMEWORKS_FOLDER))?))?;
     for tool in ["ar", "ranlib"] {
         write_script(&bin.join(tool), &format!("#!/bin/sh\n{zig} {tool} \"$@\"\n"))?;
     }
@@ -186,7 +205,7 @@ fn write_tools(folder: &Path, zig: &Path) -> Result<()> {
 ///
 /// zig has its own spelling for the target and the oldest system, and no libiconv: nothing of ours uses it, and a program
 /// that did would not link.
-fn compiler(zig: &str) -> String {
+fn compiler(zig: &str, frameworks: &str) -> String {
     format!(
         r#"#!/bin/sh
 for word do
@@ -196,7 +215,7 @@ for word do
     *) set -- "$@" "$word" ;;
     esac
 done
-{zig} cc -target x86_64-macos.{OLDEST} "$@"
+{zig} cc -target x86_64-macos.{OLDEST} -F {frameworks} "$@"
 "#
     )
 }
@@ -209,16 +228,16 @@ mod tests {
     fn passed_on(words: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("cc");
-        write_script(&script, &compiler("echo")).unwrap();
+        write_script(&script, &compiler("echo", "'/a f'")).unwrap();
         printed(Command::new(&script).args(words)).unwrap()
     }
 
     #[test]
     fn the_compiler_drops_words_that_zig_does_not_know() {
         let words = ["-c", "--target=x86_64-apple-macosx", "-gfull", "-m64", "a b.c", "-o", "x.o", "-liconv"];
-        assert_eq!(passed_on(&words), "cc -target x86_64-macos.13.0 -c a b.c -o x.o");
+        assert_eq!(passed_on(&words), "cc -target x86_64-macos.13.0 -F /a f -c a b.c -o x.o");
         assert_eq!(passed_on(&["-lSystem", "-arch", "x86_64"]).matches("-arch x86_64").count(), 1);
-        assert_eq!(passed_on(&[]), "cc -target x86_64-macos.13.0");
+        assert_eq!(passed_on(&[]), "cc -target x86_64-macos.13.0 -F /a f");
     }
 
     #[test]
