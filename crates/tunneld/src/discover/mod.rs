@@ -4,14 +4,27 @@
 //! | file | what |
 //! |---|---|
 //! | [`peer`] | a fixed address of the configuration |
+//! | `hub` | interfaces as they come and go: a search on each, configured peers, what people see of it |
+//! | `search` | the task on one interface: announcements, and neighbours |
+//! | `plan` | which neighbours are tried and when; without I/O |
+//! | `resolve` | configured peers beyond the links |
+//! | `ping`, `echo` | the socket for echoes, and their bytes |
 
+mod echo;
+mod hub;
 pub mod peer;
+mod ping;
+mod plan;
+mod resolve;
+mod search;
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use iosmux_link::Selection;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 
 pub use peer::{Peer, PeerError};
 
@@ -23,7 +36,7 @@ pub const RSD_PORT: u16 = 58783;
 const EVENTS: usize = 64;
 
 /// What to look for and where.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DiscoverConfig {
     /// On which interfaces.
     pub interfaces: Selection,
@@ -34,11 +47,11 @@ pub struct DiscoverConfig {
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A phone may be there. Comes again when nothing has changed: after a refresh, and for configured peers every minute.
-    /// The same address with another port is the same place with a new port.
+    /// A phone may be there. Comes again although nothing has changed: after a refresh, and for configured peers every
+    /// minute. The same address with another port is the same place with a new port.
     Sighted(Link),
     /// What had been reported by exactly this link is not there any more: a goodbye, an expired announcement, a
-    /// neighbour that went silent. Links of a lost interface get none.
+    /// neighbour that went silent, a name that has another address now. Links of a lost interface get none.
     Unsighted(Link),
     /// An interface is gone, or has been unusable for two seconds; so is everything there.
     InterfaceLost {
@@ -58,18 +71,29 @@ pub type Known = BTreeSet<Ipv6Addr>;
 pub struct Discover {
     /// Where the owner says which addresses are phones.
     pub known: watch::Sender<Known>,
+    refresh: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Discover {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Discover {
     /// Starts to look, at once. Must be called inside a tokio runtime; sockets belong to the network namespace of the
     /// threads of that.
     pub fn start(config: DiscoverConfig) -> (Self, mpsc::Receiver<Event>) {
-        let (known, _) = watch::channel(Known::new());
-        let (_events, receiver) = mpsc::channel(EVENTS);
-        tracing::debug!(?config, "search");
-        (Self { known }, receiver)
+        let (known, known_out) = watch::channel(Known::new());
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let refresh = Arc::new(Notify::new());
+        let hub = hub::run(config, known_out, events, Arc::clone(&refresh));
+        (Self { known, refresh, task: tokio::spawn(hub) }, receiver)
     }
 
-    /// Looks again everywhere, at once: asks by mDNS, sends echoes, forgets who refused, reports configured peers.
-    pub fn refresh(&self) {}
+    /// Looks again everywhere, at once: asks by mDNS, sends echoes, forgets who refused, reports what is there again.
+    pub fn refresh(&self) {
+        self.refresh.notify_one();
+    }
 }

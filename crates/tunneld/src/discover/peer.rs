@@ -29,7 +29,9 @@ pub enum Peer {
 
 /// A text that is no peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a peer such as fe80::1%eth0, [2001:db8::1]:58783 or host:58783 was expected, {text:?} came: {wrong}")]
+#[error(
+    "a peer such as fe80::1%eth0, [2001:db8::1]:58783 or host:58783 was expected, {text:?} came: {wrong}"
+)]
 pub struct PeerError {
     text: String,
     wrong: &'static str,
