@@ -318,8 +318,11 @@ impl Actor {
     /// Takes another configuration; gives the new search if it has to be another one.
     fn reconfigure(
         &mut self,
-        (config, discover): (FleetConfig, DiscoverConfig),
+        (mut config, discover): (FleetConfig, DiscoverConfig),
     ) -> Option<mpsc::Receiver<discover::Event>> {
+        // What is no configuration stays.
+        config.recorder = config.recorder.or_else(|| self.config.recorder.clone());
+        config.pin = config.pin.or_else(|| self.config.pin.clone());
         self.config = Arc::new(config);
         let may_pair = self.config.may_pair;
         self.attachments.values_mut().for_each(|one| one.machine.set_may_pair(may_pair));

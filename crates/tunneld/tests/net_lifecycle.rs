@@ -1,0 +1,235 @@
+//! What a desk and a lab do to phones, and how long the daemon takes to have the tunnel again.
+#![cfg(feature = "net-tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use iosmux_fakephone::fault::{Fault, Step};
+use iosmux_lab::Place;
+use iosmux_tunneld::model::{Source, State};
+use support::{Desk, copy, fault, udid};
+use tokio::time::sleep;
+
+const SECOND: Duration = Duration::from_secs(1);
+const PHONE: Place = Place::Phone(0);
+
+#[tokio::test]
+async fn a_phone_is_found_paired_and_tunnelled_and_each_hop_is_timed() {
+    let mut desk = Desk::new(1).await;
+    desk.phone(0, |_| {}).await;
+    desk.daemon(|_| {}).await;
+    desk.usable(0, 1).await;
+    let device = desk.device(0).unwrap();
+    assert!(device.newly_paired);
+    assert_eq!(device.catalogue.as_ref().unwrap().services.len(), 67);
+    assert_eq!(device.link.as_ref().unwrap().source, Source::Mdns);
+    let times = device.times;
+    let hops = [times.rsd, times.pair, times.tunnel, times.catalogue].map(Option::unwrap);
+    assert!(hops.iter().sum::<Duration>() <= times.total.unwrap());
+}
+
+#[tokio::test]
+async fn a_replugged_phone_is_back_with_its_new_address_without_asking_again() {
+    let mut desk = Desk::ready().await;
+    let before = desk.device(0).unwrap();
+    desk.replug(0).await;
+    let took = desk.usable(0, 2).await;
+    let after = desk.device(0).unwrap();
+    assert_ne!(before.link.unwrap().address, after.link.unwrap().address);
+    assert_ne!(before.tunnel.unwrap().address, after.tunnel.unwrap().address);
+    assert!(!after.newly_paired, "the record is enough");
+    assert!(took < 5 * SECOND, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_goes_down_without_a_word_is_noticed_in_15_s_and_comes_back() {
+    let desk = Desk::ready().await;
+    desk.lab.remove_bridge().await.unwrap();
+    let noticed = desk.until(0, 16 * SECOND, "down", |device| !device.state.is_usable()).await;
+    assert!(noticed < 15 * SECOND, "{noticed:?}");
+    desk.lab.restore_bridge().await.unwrap();
+    desk.until(0, 40 * SECOND, "usable", |device| device.state == State::CatalogueKnown).await;
+}
+
+#[tokio::test]
+async fn a_phone_that_reboots_is_back_with_other_ports() {
+    let mut desk = Desk::ready().await;
+    desk.stop_phone(0).await;
+    desk.until(0, 5 * SECOND, "noticed", |device| device.state != State::CatalogueKnown).await;
+    desk.phone(0, |_| {}).await;
+    let took = desk.usable(0, 1).await;
+    assert!(!desk.device(0).unwrap().newly_paired);
+    assert!(took < 10 * SECOND, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_started_again_verifies_from_its_records() {
+    let mut desk = Desk::ready().await;
+    desk.stop_daemon().await;
+    desk.daemon(|_| {}).await;
+    let took = desk.usable(0, 1).await;
+    assert!(!desk.device(0).unwrap().newly_paired);
+    assert!(took < 5 * SECOND, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_restored_vm_pairs_again_because_the_phone_knows_better() {
+    let mut desk = Desk::new(1).await;
+    desk.phone(0, |_| {}).await;
+    desk.daemon(|_| {}).await;
+    desk.usable(0, 1).await;
+    desk.stop_daemon().await;
+    // The snapshot is from before the pairing: only this host's identity is in it.
+    let (records, snapshot) = (desk.path("records"), desk.path("snapshot"));
+    copy(&records, &snapshot);
+    for entry in std::fs::read_dir(&snapshot).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with("peer-") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    copy(&snapshot, &records);
+    desk.daemon(|_| {}).await;
+    desk.usable(0, 1).await;
+    assert!(desk.device(0).unwrap().newly_paired);
+}
+
+#[tokio::test]
+async fn a_phone_that_forgot_this_host_is_paired_with_again() {
+    let mut desk = Desk::ready().await;
+    desk.stop_daemon().await;
+    desk.stop_phone(0).await;
+    std::fs::remove_dir_all(desk.path("phone0")).unwrap();
+    desk.phone(0, |_| {}).await;
+    desk.daemon(|_| {}).await;
+    // A phone that was erased has another identity: nobody is fooled, and a person is told what to do.
+    desk.reaches(0, State::Held, 10 * SECOND).await;
+    let reason = desk.device(0).unwrap().reason.unwrap();
+    assert!(reason.next_step.unwrap().contains("unpair"), "{}", reason.text);
+    assert!(desk.fleet().unpair(&udid(0)).await.unwrap());
+    desk.fleet().pair(&udid(0)).await.unwrap();
+    assert!(desk.device(0).unwrap().newly_paired);
+}
+
+#[tokio::test]
+async fn a_phone_that_announces_nothing_is_found_as_a_neighbour() {
+    let mut desk = Desk::new(1).await;
+    desk.phone(0, fault(Fault::NoAnnounce)).await;
+    desk.daemon(|_| {}).await;
+    desk.usable(0, 1).await;
+    assert_eq!(desk.device(0).unwrap().link.unwrap().source, Source::Neighbour);
+}
+
+#[tokio::test]
+async fn a_phone_that_hangs_at_any_step_delays_no_other_one() {
+    for step in [Step::Rsd, Step::Pair, Step::Listener, Step::Tunnel, Step::Catalogue] {
+        let mut desk = Desk::new(3).await;
+        desk.phone(0, fault(Fault::Hang(step))).await;
+        desk.phone(1, |_| {}).await;
+        desk.phone(2, |_| {}).await;
+        desk.daemon(|_| {}).await;
+        let (one, other) = (desk.usable(1, 1).await, desk.usable(2, 1).await);
+        assert!(one.max(other) < 5 * SECOND, "{step:?}: {one:?} {other:?}");
+        assert!(desk.device(0).is_none_or(|device| device.state != State::CatalogueKnown), "{step:?}");
+        desk.stop_daemon().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hop_that_hangs_ends_and_says_which() {
+    let mut desk = Desk::new(1).await;
+    desk.phone(0, fault(Fault::Hang(Step::Pair))).await;
+    desk.daemon(|_| {}).await;
+    let took = desk.reaches(0, State::Down, 40 * SECOND).await;
+    let reason = desk.device(0).unwrap().reason.unwrap();
+    assert!(reason.text.contains("did not answer"), "{} after {took:?}", reason.text);
+}
+
+#[tokio::test]
+async fn a_stopped_tunnel_stays_down_until_it_is_started() {
+    let mut desk = Desk::ready().await;
+    assert!(desk.fleet().stop(&udid(0)).await.unwrap());
+    desk.reaches(0, State::Stopped, SECOND).await;
+    sleep(2 * SECOND).await;
+    assert_eq!(desk.device(0).unwrap().state, State::Stopped);
+    let tunnel = desk.fleet().start(&udid(0).replace('-', "")).await.unwrap();
+    assert_eq!(desk.device(0).unwrap().tunnel, Some(tunnel));
+    assert!(desk.fleet().start("00000000-0000000000000000").await.is_err(), "unknown, and no hang");
+    desk.stop_daemon().await;
+}
+
+#[tokio::test]
+async fn a_phone_older_than_17_is_left_alone_with_the_reason() {
+    let mut desk = Desk::new(2).await;
+    desk.phone(0, |config| config.ios = Some("16.7".parse().unwrap())).await;
+    desk.phone(1, |_| {}).await;
+    desk.daemon(|_| {}).await;
+    desk.reaches(0, State::Unsupported, 5 * SECOND).await;
+    assert!(desk.device(0).unwrap().reason.unwrap().text.contains("iOS 17"));
+    desk.usable(1, 1).await;
+}
+
+#[tokio::test]
+async fn only_phones_that_are_allowed_get_tunnels() {
+    let mut desk = Desk::new(2).await;
+    desk.phone(0, |_| {}).await;
+    desk.phone(1, |_| {}).await;
+    let allowed = udid(1).replace('-', "").to_lowercase();
+    desk.daemon(|settings| settings.allow = Some([allowed.parse().unwrap()].into())).await;
+    desk.usable(1, 1).await;
+    desk.reaches(0, State::Unsupported, 5 * SECOND).await;
+}
+
+#[tokio::test]
+async fn a_hundred_replugs_leave_nothing_behind() {
+    let mut desk = Desk::ready().await;
+    desk.replug(0).await;
+    desk.usable(0, 2).await;
+    sleep(SECOND).await;
+    let before = Footprint::take(&desk).await;
+    for replug in 0..100 {
+        desk.replug(0).await;
+        desk.usable(0, 3 + replug).await;
+    }
+    // What the last replug left needs a moment to end.
+    let mut after = Footprint::take(&desk).await;
+    for _ in 0..100 {
+        if after == before {
+            break;
+        }
+        sleep(SECOND / 10).await;
+        after = Footprint::take(&desk).await;
+    }
+    assert_eq!(after, before);
+    desk.stop_daemon().await;
+    desk.lab.unplug(PHONE).await.unwrap();
+}
+
+/// What a daemon could leave behind, seen from the VM; the phone's part of the process is in it as well.
+#[derive(Debug, PartialEq)]
+struct Footprint {
+    files: usize,
+    threads: usize,
+    interfaces: Vec<String>,
+    routes: usize,
+    tasks: usize,
+}
+
+impl Footprint {
+    async fn take(desk: &Desk) -> Self {
+        desk.in_vm(|| async {
+            let count = |path: &str| std::fs::read_dir(path).unwrap().count();
+            let lines = |path: &str| std::fs::read_to_string(path).unwrap();
+            let names = lines("/proc/thread-self/net/dev");
+            let names = names.lines().skip(2).filter_map(|line| line.split(':').next());
+            Self {
+                files: count("/proc/self/fd"),
+                threads: count("/proc/self/task"),
+                interfaces: names.map(|name| name.trim().trim_end_matches(char::is_numeric).to_owned()).collect(),
+                routes: lines("/proc/thread-self/net/ipv6_route").lines().count(),
+                tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+            }
+        })
+        .await
+    }
+}
