@@ -14,8 +14,13 @@
 //! | [`discover`] | where phones may be: mDNS, neighbours, configuration, on interfaces as they come and go |
 //! | [`http`] | the registry's faces: pymobiledevice3's, go-ios', our own |
 //! | [`config`] | the configuration file |
+//! | [`remoted`] | suspends macOS' remoted for a moment, and never leaves it so |
 
+pub mod config;
+pub mod daemon;
 pub mod discover;
 pub mod fleet;
+pub mod http;
 pub mod model;
 pub mod phone;
+pub mod remoted;

@@ -7,7 +7,7 @@ use std::time::Duration;
 const WATCH: Duration = Duration::from_secs(3);
 /// Busy share of all processors, and load of one minute, from which on the machine counts as busy.
 const BUSY: f64 = 0.05;
-const LOAD: f64 = 0.5;
+pub(super) const LOAD: f64 = 0.5;
 
 /// What the machine did before the first transfer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,6 +10,7 @@ mod prepare;
 mod report;
 mod rig;
 mod run;
+mod tunneld;
 
 use crate::namespace::Way;
 use crate::out;
@@ -24,6 +25,8 @@ use std::path::PathBuf;
 pub(crate) enum Bench {
     /// TCP through a tunnel between two namespaces: our host end, a loop in C and pymobiledevice3's, in turn.
     Tunnel(Options),
+    /// The daemon: start, phones listed, memory, 1 to 64 phones; pymobiledevice3's tunneld beside it.
+    Tunneld(tunneld::Options),
     /// The measurement itself, in its namespace.
     #[command(hide = true)]
     TunnelInside(Inside),
@@ -82,6 +85,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<bool> {
         match self {
             Self::Tunnel(options) => outside(&Project::find()?, options),
+            Self::Tunneld(options) => tunneld::run(&Project::find()?, options),
             Self::TunnelInside(inside) => run::all(&Project::find()?, inside),
         }
     }
