@@ -37,11 +37,14 @@ const OWNED: Duration = Duration::from_secs(5);
 /// Phones that this is remembered of.
 const OWNERS: usize = 256;
 
+/// Which upstream has a phone, and that tunnel of it where one is named, and until when that is believed.
+type Owners = HashMap<(String, Option<String>), (Instant, String)>;
+
 /// Other registries.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Upstreams {
     urls: Mutex<BTreeSet<String>>,
-    owners: Mutex<HashMap<(String, Option<String>), (Instant, String)>>,
+    owners: Mutex<Owners>,
 }
 
 impl Upstreams {
@@ -103,7 +106,7 @@ impl Upstreams {
         Some(url)
     }
 
-    fn owners(&self) -> MutexGuard<'_, HashMap<(String, Option<String>), (Instant, String)>> {
+    fn owners(&self) -> MutexGuard<'_, Owners> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,13 +1,13 @@
 //! Phones, as they are now.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::model::{Device, Now};
-use super::{Here, unknown};
+use super::{Here, Udid, unknown};
 use crate::http::answer::{Failure, error, json};
 use crate::http::context::Context;
 use crate::model;
@@ -68,7 +68,7 @@ pub(super) async fn list(Shared(context): Here) -> Response {
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
     (status = 404, body = Failure, description = "No such phone is here"),
 ))]
-pub(super) async fn one(Shared(context): Here, Path(udid): Path<String>) -> Response {
+pub(super) async fn one(Shared(context): Here, Udid(udid): Udid) -> Response {
     let snapshot = context.fleet.snapshot();
     let Some(device) = snapshot.device(&udid) else { return unknown(&udid) };
     let device = shown(&context, device, Now::read());
@@ -81,7 +81,7 @@ pub(super) async fn one(Shared(context): Here, Path(udid): Path<String>) -> Resp
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
     (status = 404, body = Failure, description = "No such phone is here, or it has no tunnel whose services are known"),
 ))]
-pub(super) async fn catalogue(Shared(context): Here, Path(udid): Path<String>) -> Response {
+pub(super) async fn catalogue(Shared(context): Here, Udid(udid): Udid) -> Response {
     let snapshot = context.fleet.snapshot();
     let Some(device) = snapshot.device(&udid) else { return unknown(&udid) };
     let Some(catalogue) = &device.catalogue else {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::model::Lease;
-use super::{Here, leased, unknown};
+use super::{Here, Udid, leased, unknown};
 use crate::http::answer::{Failure, error, json};
 use crate::http::context::token;
 use crate::http::lease::{LEASES, LONGEST, OWNER, Refused, Wish};
@@ -72,7 +72,7 @@ pub(super) struct Leases {
     ))]
 pub(super) async fn grant(
     Shared(context): Here,
-    Path(udid): Path<String>,
+    Udid(udid): Udid,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -108,7 +108,7 @@ pub(super) async fn grant(
         (status = 404, body = Failure, description = "There is no lease"),
         (status = 409, body = Failure, description = "It is somebody else's"),
     ))]
-pub(super) async fn release(Shared(context): Here, Path(udid): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn release(Shared(context): Here, Udid(udid): Udid, headers: HeaderMap) -> Response {
     let released = context.leases().release(context.now(), &udid, token(&headers));
     match released {
         Ok(held) => {

@@ -10,7 +10,9 @@ mod tunnels;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State as Shared;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, State as Shared};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use utoipa::OpenApi;
@@ -33,7 +35,7 @@ struct Description;
 
 /// Every route with its description: whatever is not described is not served.
 fn described() -> OpenApiRouter<Arc<Context>> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::new()
         .routes(routes!(devices::list))
         .routes(routes!(devices::one))
         .routes(routes!(devices::catalogue))
@@ -52,7 +54,7 @@ fn described() -> OpenApiRouter<Arc<Context>> {
 
 /// The description, with the paths as clients write them.
 fn description() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::new().nest("/v1", described()).into_openapi().merge_from(Description::openapi())
+    OpenApiRouter::with_openapi(Description::openapi()).nest("/v1", described()).into_openapi()
 }
 
 /// The face below `/v1`.
@@ -103,6 +105,21 @@ fn failed(context: &Context, error: &CommandError) -> Response {
 
 /// The state of every handler here.
 type Here = Shared<Arc<Context>>;
+
+/// The UDID of a path.
+struct Udid(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Udid {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Path(udid) = Path::from_request_parts(parts, state).await.map_err(|_: PathRejection| {
+            let next = "GET /v1/devices lists all phones with their UDIDs";
+            answer::error(StatusCode::BAD_REQUEST, "udid", "the UDID in the path is no text", Some(next))
+        })?;
+        Ok(Self(udid))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,13 @@
 //! What can be asked of a phone: pairing and its tunnel.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::model::Tunnel;
-use super::{Here, failed, leased};
+use super::{Here, Udid, failed, leased};
 use crate::fleet::CommandError;
 use crate::http::answer::{Failure, json};
 use crate::http::context::Context;
@@ -74,7 +74,7 @@ fn own_udid(context: &Context, udid: &str) -> String {
     (status = 502, body = Failure, description = "It ended elsewhere than at a tunnel"),
     (status = 503, body = Failure, description = "The daemon is shutting down"),
 ))]
-pub(super) async fn pair(Shared(context): Here, Path(udid): Path<String>) -> Response {
+pub(super) async fn pair(Shared(context): Here, Udid(udid): Udid) -> Response {
     let tunnel = context.fleet.pair(&udid).await;
     started(&context, &udid, tunnel)
 }
@@ -89,7 +89,7 @@ pub(super) async fn pair(Shared(context): Here, Path(udid): Path<String>) -> Res
         (status = 500, body = Failure, description = "The record can't be removed"),
         (status = 503, body = Failure, description = "The daemon is shutting down"),
     ))]
-pub(super) async fn unpair(Shared(context): Here, Path(udid): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn unpair(Shared(context): Here, Udid(udid): Udid, headers: HeaderMap) -> Response {
     if let Some(held) = context.held_by_other(&udid, &headers) {
         return leased(&held);
     }
@@ -108,7 +108,7 @@ pub(super) async fn unpair(Shared(context): Here, Path(udid): Path<String>, head
     (status = 502, body = Failure, description = "It ended elsewhere than at a tunnel"),
     (status = 503, body = Failure, description = "The daemon is shutting down"),
 ))]
-pub(super) async fn start(Shared(context): Here, Path(udid): Path<String>) -> Response {
+pub(super) async fn start(Shared(context): Here, Udid(udid): Udid) -> Response {
     let tunnel = context.fleet.start(&udid).await;
     started(&context, &udid, tunnel)
 }
@@ -123,7 +123,7 @@ pub(super) async fn start(Shared(context): Here, Path(udid): Path<String>) -> Re
         (status = 409, body = Failure, description = "Somebody else has a lease"),
         (status = 503, body = Failure, description = "The daemon is shutting down"),
     ))]
-pub(super) async fn stop(Shared(context): Here, Path(udid): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn stop(Shared(context): Here, Udid(udid): Udid, headers: HeaderMap) -> Response {
     if let Some(held) = context.held_by_other(&udid, &headers) {
         return leased(&held);
     }
