@@ -1,9 +1,14 @@
 //! The iosmux command: it demonstrates, shows and diagnoses.
 
 mod cmd;
+#[cfg(target_os = "linux")]
 mod demo;
+mod doctor;
 mod exit;
 mod output;
+mod registry;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 

@@ -76,6 +76,20 @@ impl Output {
         self.bars.suspend(|| writeln!(io::stdout(), "{text}"))
     }
 
+    /// One of many results, as a line of JSON on stdout.
+    pub(crate) fn line(&self, value: &impl Serialize) -> io::Result<()> {
+        self.result(&serde_json::to_string(value)?)
+    }
+
+    /// A result that takes the place of the one before it, where stdout is a terminal; else it follows it.
+    pub(crate) fn screen(&self, text: &str) -> io::Result<()> {
+        let stdout = Term::stdout();
+        if stdout.is_term() {
+            stdout.clear_screen()?;
+        }
+        self.result(text)
+    }
+
     /// A result as JSON on stdout.
     pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
         self.result(&serde_json::to_string_pretty(value)?)
@@ -84,8 +98,13 @@ impl Output {
 
 impl Step {
     /// Ends the step and says how long it took.
-    pub(crate) fn done(mut self, what: &str) -> Duration {
+    pub(crate) fn done(self, what: &str) -> Duration {
         let took = self.start.elapsed();
+        self.took(took, what)
+    }
+
+    /// Ends a step that somebody else measured.
+    pub(crate) fn took(mut self, took: Duration, what: &str) -> Duration {
         self.clear();
         let line = line(self.name, what, took);
         let mark = style("✓").for_stderr().green();

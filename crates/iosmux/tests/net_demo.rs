@@ -11,6 +11,19 @@ use support::{Held, Installed, assert_root, json, text};
 const MODEL: &str = "iPhone11,6";
 const ORDINARY: &str = "setpriv --reuid 65534 --regid 65534 --clear-groups";
 
+const STEPS: [&str; 10] = [
+    "lab",
+    "address detection",
+    "phones",
+    "tunneld",
+    "discover",
+    "rsd",
+    "pair",
+    "tunnel",
+    "catalogue",
+    "registry",
+];
+
 fn assert_phones(result: &Value, wanted: usize) {
     assert_eq!(result["schema"], "iosmux-demo/1");
     let phones = result["phones"].as_array().unwrap();
@@ -32,9 +45,11 @@ fn assert_phones(result: &Value, wanted: usize) {
     assert!(took("total") < 5_000.0, "{timings}");
     // The kernel waits a second for an answer, after up to another one.
     assert!((1_000.0..3_000.0).contains(&took("address_detection")), "{timings}");
-    let parts = ["lab", "address_detection", "phones", "discover", "rsd", "pair", "tunnel", "catalogue"];
-    assert!(parts.iter().all(|part| took(part) > 0.0), "{timings}");
-    assert!(parts.iter().map(|part| took(part)).sum::<f64>() <= took("total") + 1.0, "{timings}");
+    assert!(STEPS.iter().all(|part| took(&part.replace(' ', "_")) > 0.0), "{timings}");
+    // With several phones each part is that of the slowest, and those may be several. The moment in which a phone was
+    // found counts twice: the daemon goes on at once, and tells it.
+    let sum: f64 = STEPS.iter().map(|part| took(&part.replace(' ', "_"))).sum();
+    assert!(wanted > 1 || sum <= took("total") + 50.0, "{timings}");
 }
 
 fn assert_tunnel(phone: &Value) {
@@ -54,9 +69,8 @@ fn root_sees_a_phone() {
     let output = installed.run("exec $iosmux demo --json");
     assert_phones(&json(&output), 1);
     let steps = text(&output.stderr);
-    for step in ["lab", "address detection", "phones", "discover", "rsd", "pair", "tunnel", "catalogue"] {
-        assert!(steps.contains(step), "{steps}");
-    }
+    let shown = |step: &&str| steps.lines().any(|line| line.starts_with(&format!("✓ {step} ")));
+    assert!(STEPS.iter().all(shown), "{steps}");
     assert!(!steps.contains('\x1b'), "no colours and no spinner where there is no terminal: {steps}");
 }
 
@@ -177,6 +191,8 @@ fn nothing_is_left_behind_however_it_ends() {
     for signal in ["INT", "TERM", "KILL"] {
         let output = installed.run(&format!(
             "exec unshare --user --map-root-user sh -euc '
+                # That of the signal before would be taken for this one.
+                rm -f held.json
                 # Two probes of the preflight and three namespaces.
                 echo 5 > /proc/sys/user/max_net_namespaces
                 $iosmux demo --hold --json > held.json & pid=$!

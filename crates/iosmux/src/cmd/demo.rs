@@ -14,8 +14,9 @@ use crate::output::Output;
 
 /// Find simulated iPhones, pair with them, open tunnels and show what they offer, all on this machine
 ///
-/// Builds a lab (phone, host with a bridge, VM), lets a simulated iPhone announce itself in it, finds it by mDNS from
-/// the VM, performs the RSD handshake over RemoteXPC, pairs, opens a tunnel and shows what the phone offers inside of it.
+/// Builds a lab (phone, host with a bridge, VM), lets a simulated iPhone announce itself in it and runs the real daemon
+/// in the VM: it finds the phone by mDNS, performs the RSD handshake over RemoteXPC, pairs, opens a tunnel and reads what
+/// the phone offers inside of it. In the end the daemon's registry is asked as tools ask it.
 /// Needs no rights where the kernel gives user namespaces to ordinary users and /dev/net/tun is open to them, and leaves
 /// nothing behind.
 #[derive(Debug, Args)]

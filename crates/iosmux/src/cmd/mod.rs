@@ -4,10 +4,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Told};
 use crate::output::Output;
 
+mod completions;
+#[cfg(target_os = "linux")]
 pub(crate) mod demo;
+mod doctor;
+mod man;
+mod status;
 
 /// An iPhone on a Linux host, in a macOS VM as if the VM owned the cable.
 #[derive(Debug, Parser)]
@@ -23,7 +28,15 @@ Logs: IOSMUX_LOG=debug, or of one part: IOSMUX_LOG=iosmux_mdns=trace. Colours: o
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    // Its lab is made of Linux's namespaces.
+    #[cfg(target_os = "linux")]
     Demo(demo::Arguments),
+    Status(status::Arguments),
+    Doctor(doctor::Arguments),
+    #[command(hide = true)]
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
 /// Runs the command of the command line. The process must still have one thread.
@@ -31,12 +44,19 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let output = Output::new();
     output.log();
     let result = match cli.command {
+        #[cfg(target_os = "linux")]
         Command::Demo(arguments) => demo::run(&arguments, &output),
+        Command::Status(arguments) => status::run(&arguments, &output),
+        Command::Doctor(arguments) => doctor::run(&arguments, &output),
+        Command::Completions(arguments) => completions::run(&arguments, &output),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output.error(&error);
+            if !error.is::<Told>() {
+                output.error(&error);
+            }
             Exit::of(&error).into()
         }
     }
@@ -57,7 +77,9 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_help());
-        let demo = command.find_subcommand_mut("demo").unwrap();
-        insta::assert_snapshot!("help_demo", demo.render_long_help());
+        for name in ["demo", "status", "doctor"] {
+            let subcommand = command.find_subcommand_mut(name).unwrap();
+            insta::assert_snapshot!(format!("help_{name}"), subcommand.render_long_help());
+        }
     }
 }

@@ -27,11 +27,14 @@ pub(super) fn page(report: &Report<'_>) -> String {
     let width = namespaces.iter().map(|namespace| namespace.name.len()).max().unwrap_or_default();
     lines.extend(namespaces.iter().map(|one| format!("  {:width$}  {}", one.name, one.join)));
     lines.push("Works there, for example:".to_owned());
-    lines.push(format!("  {:width$}  bridge link", "host"));
+    let mut example = |name: &str, command: &str| lines.push(format!("  {name:width$}  {command}"));
+    example("host", "bridge link");
+    example("vm", "iosmux status");
     for phone in report.phones.iter().take(1) {
         let (address, port) = (phone.tunnel.address, phone.tunnel.rsd_port);
-        lines.push(format!("  {:width$}  ping -c 1 {address}", "vm"));
-        lines.push(format!("  {:width$}  pymobiledevice3 remote rsd-info --rsd {address} {port}", "vm"));
+        example("vm", &format!("ping -c 1 {address}"));
+        example("vm", &format!("pymobiledevice3 remote rsd-info --rsd {address} {port}"));
+        example("vm", &format!("pymobiledevice3 lockdown info --tunnel {}", phone.udid));
     }
     lines.join("\n")
 }

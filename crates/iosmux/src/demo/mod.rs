@@ -1,21 +1,15 @@
-//! The demo: the product's main job, hop by hop, in the lab.
+//! The demo: the product's main job, hop by hop, in the lab. The daemon in it is the real one.
 
-mod catalogue;
-mod discover;
+mod daemon;
+mod follow;
 mod hold;
-mod hops;
-mod link;
 mod mdns_tap;
-mod pair;
 mod phones;
 mod report;
-mod rsd;
-mod tunnel;
 
 use std::time::Instant;
 
 use anyhow::Result;
-use futures_util::future::join_all;
 use iosmux_capture::Recorder;
 use iosmux_fakephone::accessory::PairPolicy;
 use iosmux_lab::{self as lab, Isolation, Lab, LinkUp};
@@ -23,22 +17,20 @@ use zeroize::Zeroizing;
 
 use crate::cmd::demo::Arguments;
 use crate::output::Output;
-use hops::{Arrival, Hops};
-use pair::Records;
+use daemon::{Options, Running};
 use phones::{Phones, State};
-use report::{Report, Timings};
-use tunnel::OpenTunnel;
+use report::{Phone, Report, Timings};
 
-/// A lab that stays up, with the tunnels in it.
+/// A lab that stays up, with the daemon in it.
 pub(crate) struct Held {
-    tunnels: Vec<OpenTunnel>,
+    daemon: Running,
     lab: Lab,
 }
 
 impl Held {
-    /// Ends the tunnels and then the lab.
+    /// Ends the daemon and then the lab.
     pub(crate) async fn end(self) {
-        join_all(self.tunnels.into_iter().map(OpenTunnel::close)).await;
+        self.daemon.end().await;
         self.lab.settle().await;
     }
 }
@@ -51,7 +43,6 @@ pub(crate) async fn run(
     output: &Output,
 ) -> Result<Option<Held>> {
     let recorder = arguments.capture.as_ref().map(Recorder::create).transpose()?;
-    let records = records(arguments)?;
     let step = output.step("lab", "building namespaces and cables", start);
     let lab = Lab::build(arguments.phones).await?;
     let lab_took =
@@ -67,25 +58,28 @@ pub(crate) async fn run(
     let phones_took =
         step.done(&format!("{} announced", count(phones.ready.len() as u64, "simulated iPhone")));
 
-    let (interface, wanted) = (lab.vm.index, lab.phones.len());
-    let hops = Hops { interface, wanted, records, recorder: recorder.clone(), output: output.clone() };
-    let Arrival { phones: found, tunnels, timings: hops } = tokio::select! {
-        arrival = lab.vm.namespace.run(move || hops.walk()) => arrival??,
+    let step = output.step("tunneld", "starting the daemon in the VM", Instant::now());
+    let daemon = Running::start(&lab, options(arguments, recorder.as_ref())).await?;
+    let tunneld = step.done(&format!("the daemon serves {}", daemon.url));
+
+    let began = Instant::now();
+    let hops = tokio::select! {
+        hops = follow::follow(&daemon.fleet, lab.phones.len(), began, output) => hops?,
         failure = phones.failure() => return Err(failure),
     };
-    let timings = Timings {
-        lab: lab_took,
-        address_detection: link.detection,
-        phones: phones_took,
-        hops,
-        total: start.elapsed(),
-    };
+    let step = output.step("registry", "asking as tools do", Instant::now());
+    let found: Vec<Phone> =
+        daemon.registry(&lab).await?.into_iter().map(Phone::try_from).collect::<Result<_>>()?;
+    let registry = step.done(&format!("{} listed for tools", count(found.len() as u64, "tunnel")));
+
+    let (address_detection, total) = (link.detection, start.elapsed());
+    let timings =
+        Timings { lab: lab_took, address_detection, phones: phones_took, tunneld, hops, registry, total };
     finish_recording(recorder.as_ref(), output)?;
     let namespaces = if arguments.hold { hold::namespaces(&lab, isolation) } else { Vec::new() };
-    let (simulated, interface) = (&phones.ready, lab.vm.interface);
-    let report = Report { phones: &found, simulated, interface, timings, namespaces: &namespaces };
+    let report = Report { phones: &found, simulated: &phones.ready, timings, namespaces: &namespaces };
     show(&report, arguments, output)?;
-    let held = Held { tunnels, lab };
+    let held = Held { daemon, lab };
     if arguments.hold {
         return Ok(Some(held));
     }
@@ -93,15 +87,14 @@ pub(crate) async fn run(
     Ok(None)
 }
 
-/// The VM's side of the pairings: in the directory `vm`, if anything is kept.
-fn records(arguments: &Arguments) -> Result<Records> {
-    let directory = arguments.state_dir.as_ref().map(|directory| directory.join("vm"));
+/// The VM's side of the pairings.
+fn options<'a>(arguments: &'a Arguments, recorder: Option<&Recorder>) -> Options<'a> {
     let shown = match &arguments.pair_policy {
         PairPolicy::Pin(pin) => Some(pin.digits()),
         _ => None,
     };
     let typed = arguments.pin.as_deref().or(shown).map(|pin| Zeroizing::new(pin.to_owned()));
-    Records::open(directory.as_deref(), typed)
+    Options { state_dir: arguments.state_dir.as_deref(), pin: typed, recorder: recorder.cloned() }
 }
 
 /// The phones' side of the pairings.

@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use iosmux_fakephone::net::Ready;
 use serde::Serialize;
 
-use super::catalogue::Phone;
-use super::hops::HopTimings;
+use super::follow::HopTimings;
+use crate::registry::wire::{Device, Link, Tunnel};
+use crate::table::table;
 
 /// The form of the JSON. It changes when a field changes its meaning or goes away; new fields keep it.
 const SCHEMA: &str = "iosmux-demo/1";
@@ -24,8 +26,44 @@ pub(crate) struct Timings {
     pub(crate) address_detection: Duration,
     /// Until the simulated phones announced themselves.
     pub(crate) phones: Duration,
+    /// Until the daemon's registry could be asked.
+    pub(crate) tunneld: Duration,
     pub(crate) hops: HopTimings,
+    /// Asking the registry.
+    pub(crate) registry: Duration,
     pub(crate) total: Duration,
+}
+
+/// A phone as the registry lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Phone {
+    pub(crate) udid: String,
+    pub(crate) product_type: String,
+    pub(crate) os_version: String,
+    pub(crate) build_version: String,
+    /// How many it offers inside of the tunnel.
+    pub(crate) services: usize,
+    pub(crate) link: Link,
+    pub(crate) tunnel: Tunnel,
+}
+
+/// Fails when the registry does not tell all of it.
+impl TryFrom<Device> for Phone {
+    type Error = anyhow::Error;
+
+    fn try_from(device: Device) -> Result<Self> {
+        let Device { udid, product_type, os_version, build, link, tunnel, services, .. } = device;
+        let lacks = |what: &str| format!("the registry lists {udid} without {what}");
+        Ok(Self {
+            product_type: product_type.with_context(|| lacks("a model"))?,
+            os_version: os_version.with_context(|| lacks("a version"))?,
+            build_version: build.with_context(|| lacks("a build"))?,
+            services: services.with_context(|| lacks("services"))?,
+            link: link.with_context(|| lacks("an address"))?,
+            tunnel: tunnel.with_context(|| lacks("a tunnel"))?,
+            udid,
+        })
+    }
 }
 
 /// A namespace of the lab and the command that enters it.
@@ -41,8 +79,6 @@ pub(crate) struct Report<'a> {
     pub(crate) phones: &'a [Phone],
     /// What the simulated phones say of themselves.
     pub(crate) simulated: &'a [Ready],
-    /// The VM's interface on the link.
-    pub(crate) interface: &'a str,
     pub(crate) timings: Timings,
     /// Empty unless the lab stays up.
     pub(crate) namespaces: &'a [Namespace],
@@ -65,7 +101,7 @@ struct JsonPhone<'a> {
     product_type: &'a str,
     os_version: &'a str,
     build_version: &'a str,
-    link: Link,
+    link: JsonLink<'a>,
     transport: &'a str,
     tunnel: JsonTunnel<'a>,
     /// Inside of the tunnel.
@@ -73,8 +109,8 @@ struct JsonPhone<'a> {
 }
 
 #[derive(Serialize)]
-struct Link {
-    address: String,
+struct JsonLink<'a> {
+    address: &'a str,
     rsd_port: u16,
 }
 
@@ -91,18 +127,20 @@ struct JsonTimings {
     lab: f64,
     address_detection: f64,
     phones: f64,
+    tunneld: f64,
     discover: f64,
     rsd: f64,
     pair: f64,
     tunnel: f64,
     catalogue: f64,
+    registry: f64,
     total: f64,
 }
 
 impl Report<'_> {
     /// The JSON form.
     pub(crate) fn json(&self) -> impl Serialize {
-        let Timings { lab, address_detection, phones, hops, total } = self.timings;
+        let Timings { lab, address_detection, phones, tunneld, hops, registry, total } = self.timings;
         Json {
             schema: SCHEMA,
             phones: self.phones.iter().map(|phone| self.json_phone(phone)).collect(),
@@ -110,11 +148,13 @@ impl Report<'_> {
                 lab: milliseconds(lab),
                 address_detection: milliseconds(address_detection),
                 phones: milliseconds(phones),
+                tunneld: milliseconds(tunneld),
                 discover: milliseconds(hops.discover),
                 rsd: milliseconds(hops.rsd),
                 pair: milliseconds(hops.pair),
                 tunnel: milliseconds(hops.tunnel),
                 catalogue: milliseconds(hops.catalogue),
+                registry: milliseconds(registry),
                 total: milliseconds(total),
             },
             namespaces: self.namespaces,
@@ -128,8 +168,8 @@ impl Report<'_> {
             product_type: &phone.product_type,
             os_version: &phone.os_version,
             build_version: &phone.build_version,
-            link: Link { address: self.scoped(phone), rsd_port: phone.port },
-            transport: &phone.transport,
+            link: JsonLink { address: &phone.link.address, rsd_port: phone.link.rsd_port },
+            transport: &phone.tunnel.transport,
             tunnel: JsonTunnel {
                 address: phone.tunnel.address,
                 rsd_port: phone.tunnel.rsd_port,
@@ -167,26 +207,6 @@ impl Report<'_> {
         let simulated = self.simulated.iter().find(|simulated| simulated.udid == phone.udid);
         simulated.map(|simulated| simulated.derived_keys.as_slice()).unwrap_or_default()
     }
-
-    /// A phone's address as the VM writes it.
-    fn scoped(&self, phone: &Phone) -> String {
-        format!("{}%{}", phone.address, self.interface)
-    }
-}
-
-/// Left-aligned columns, two spaces apart.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let _ = write!(line, "{cell:width$}  ", width = width(column));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// Milliseconds to a tenth.
@@ -197,23 +217,7 @@ fn milliseconds(duration: Duration) -> f64 {
 /// A report for the tests of what is shown.
 #[cfg(test)]
 pub(super) fn with_report<T>(test: impl FnOnce(&Report<'_>) -> T) -> T {
-    use super::catalogue::TunnelEnd;
-    let phone = |udid: &str, last: u16| Phone {
-        udid: udid.to_owned(),
-        product_type: "iPhone11,6".to_owned(),
-        os_version: "17.0.3".to_owned(),
-        build_version: "21A360".to_owned(),
-        services: 67,
-        address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last),
-        port: 58783,
-        transport: "tcp".to_owned(),
-        tunnel: TunnelEnd {
-            address: Ipv6Addr::new(0xfd12, 0x3456, 0x789a, 0, 0, 0, last, 1),
-            rsd_port: 50_000,
-            interface: format!("iosmux-tun{}", last - 1),
-            mtu: 16_000,
-        },
-    };
+    let phone = |last: u8| Phone::try_from(crate::registry::wire::device(last, "catalogue-known")).unwrap();
     let simulated = |udid: &str, derived_keys: &[&'static str]| Ready {
         schema: "fakephone/ready/1",
         interface: "ncm0".to_owned(),
@@ -232,9 +236,8 @@ pub(super) fn with_report<T>(test: impl FnOnce(&Report<'_>) -> T) -> T {
         join: format!("nsenter --target 4242 --user --preserve-credentials --net=/proc/4242/fd/{fd}"),
     };
     test(&Report {
-        phones: &[phone(first, 1), phone(second, 2)],
+        phones: &[phone(1), phone(2)],
         simulated: &[simulated(first, &["Services"]), simulated(second, &[UDID, "UUID", "Services"])],
-        interface: "eth0",
         timings: sample_timings(),
         namespaces: &[namespace("host", 9), namespace("vm", 15), namespace("phone", 20)],
     })
@@ -245,7 +248,8 @@ fn sample_timings() -> Timings {
     let ms = Duration::from_millis;
     let hops = HopTimings { discover: ms(30), rsd: ms(9), pair: ms(310), tunnel: ms(12), catalogue: ms(8) };
     let lab = Duration::from_micros(7_340);
-    Timings { lab, address_detection: ms(1_500), phones: ms(5), hops, total: ms(1_890) }
+    let (address_detection, phones) = (ms(1_500), ms(5));
+    Timings { lab, address_detection, phones, tunneld: ms(4), hops, registry: ms(2), total: ms(1_890) }
 }
 
 #[cfg(test)]

@@ -44,7 +44,11 @@ impl Installed {
 
     fn here(&self, mut command: Command) -> Command {
         command.current_dir(self.folder.path());
-        command.env("iosmux", self.path("iosmux")).env_remove("IOSMUX_LOG").stdin(Stdio::null());
+        command
+            .env("iosmux", self.path("iosmux"))
+            .env_remove("IOSMUX_LOG")
+            .env_remove("IOSMUX_TUNNELD_URL")
+            .stdin(Stdio::null());
         command
     }
 
@@ -98,6 +102,10 @@ impl Held {
             assert!(start.elapsed() < Duration::from_secs(20), "no result");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     pub(crate) fn pid(&self) -> u32 {
