@@ -6,8 +6,6 @@ use std::net::SocketAddrV6;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iosmux_tunnel::Transport;
-use iosmux_tunnel::transport::TransportError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
@@ -17,10 +15,11 @@ use super::config::FleetConfig;
 use super::handle::{Command, CommandError, Inbox};
 use super::roster::Roster;
 use super::runner::{Outcome, Report, Runner};
+use super::verdict::{left_out, verdict};
 use super::waiters::Waiters;
 use crate::discover::{self, Discover, DiscoverConfig};
-use crate::model::{Device, Happening, Identity, Link, Search, Snapshot, Source, State};
-use crate::phone::{Action, Event, Failure, Kind, Machine};
+use crate::model::{Identity, Link, Search, Source, State};
+use crate::phone::{Action, Event, Failure, Machine};
 
 /// Attachments at once; announcements beyond are left alone.
 const ATTACHMENTS: usize = 256;
@@ -63,20 +62,21 @@ pub async fn run(
     actor.leave().await;
 }
 
-struct Actor {
+pub(super) struct Actor {
     config: Arc<FleetConfig>,
     discover: (DiscoverConfig, Discover),
     reports: mpsc::Sender<Report>,
-    epoch: Instant,
-    attachments: BTreeMap<u64, Attachment>,
+    pub(super) epoch: Instant,
+    pub(super) attachments: BTreeMap<u64, Attachment>,
     next: u64,
-    roster: Roster,
-    waiters: Waiters,
-    searches: Vec<Search>,
-    tasks: JoinSet<()>,
-    changed: bool,
-    revision: u64,
-    happened: u64,
+    pub(super) roster: Roster,
+    pub(super) waiters: Waiters,
+    pub(super) searches: Vec<Search>,
+    pub(super) tasks: JoinSet<()>,
+    /// Whether the picture is out of date.
+    pub(super) changed: bool,
+    pub(super) revision: u64,
+    pub(super) happened: u64,
 }
 
 impl Actor {
@@ -344,49 +344,6 @@ impl Actor {
         Some(sightings)
     }
 
-    /// Tells what changed.
-    fn publish(&mut self, inbox: &Inbox) {
-        while self.tasks.try_join_next().is_some() {}
-        if std::mem::take(&mut self.changed) {
-            self.tell(inbox);
-            self.revision = self.revision.saturating_add(1);
-            inbox.snapshot.send_replace(Arc::new(self.snapshot()));
-        }
-        let (roster, attachments, epoch) = (&self.roster, &self.attachments, self.epoch);
-        self.waiters
-            .settle(Instant::now(), |udid| roster.find(udid).map(|record| shown(record, attachments, epoch)));
-    }
-
-    fn tell(&mut self, inbox: &Inbox) {
-        let now = Instant::now();
-        for attachment in self.attachments.values_mut() {
-            let state = attachment.machine.state();
-            if state == attachment.shown.0 {
-                continue;
-            }
-            attachment.shown = (state, now);
-            self.happened = self.happened.saturating_add(1);
-            let device = attachment.udid().map_or_else(|| attachment.link.scoped(), str::to_owned);
-            let generation = self.roster.find(&device).map_or(0, |record| record.generation);
-            let reason = attachment.machine.reason().cloned();
-            let why = reason.as_ref().map_or("", |reason| reason.text.as_str());
-            tracing::info!(%device, state = state.name(), why, "phone");
-            // Nobody may listen.
-            let _ =
-                inbox.happenings.send(Happening { number: self.happened, device, generation, state, reason });
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let unidentified = self.attachments.values().filter(|one| one.udid().is_none());
-        Snapshot {
-            revision: self.revision,
-            devices: self.roster.iter().map(|record| shown(record, &self.attachments, self.epoch)).collect(),
-            unidentified: unidentified.map(|one| one.unidentified(self.epoch)).collect(),
-            searches: self.searches.clone(),
-        }
-    }
-
     async fn leave(mut self) {
         self.attachments.clear();
         let all = async { while self.tasks.join_next().await.is_some() {} };
@@ -396,33 +353,7 @@ impl Actor {
     }
 }
 
-fn shown(record: &super::roster::Record, attachments: &BTreeMap<u64, Attachment>, epoch: Instant) -> Device {
-    match record.attachment.and_then(|id| attachments.get(&id)) {
-        Some(attachment) => attachment.device(&record.identity, record.generation, epoch),
-        None => record.gone(),
-    }
-}
-
 /// Whether two addresses are one place on one link, whatever their ports.
 fn same_place(one: SocketAddrV6, other: SocketAddrV6) -> bool {
     one.ip() == other.ip() && one.scope_id() == other.scope_id()
-}
-
-/// Why there will be no tunnel to a phone, by what it says of itself.
-fn verdict(config: &FleetConfig, identity: &Identity, has_service: bool) -> Option<Failure> {
-    if !config.allows(&identity.udid) {
-        return Some(left_out());
-    }
-    let version = identity.os_version.as_deref();
-    if let Some(Err(error @ TransportError::TooOld(_))) = version.map(Transport::offered_by) {
-        let next = "use lockdown over usbmuxd with this phone; no tunnel is needed there";
-        return Some(Failure::new(Kind::Unsupported, error.to_string(), next));
-    }
-    let missing = || Failure::retry(format!("{} offers no service for tunnels on its link", identity.udid));
-    (!has_service).then(missing)
-}
-
-fn left_out() -> Failure {
-    let next = "add its UDID to `allow` in the configuration, and reload";
-    Failure::new(Kind::Unsupported, "the configuration does not allow this phone", next)
 }

@@ -5,6 +5,8 @@
 //! | `handle` | what the rest of the program holds: a picture, and commands |
 //! | `actor` | the one task that owns all machines: events in, actions out |
 //! | `attachment` | one attached phone: its machine, and what its hops found |
+//! | `publish` | the picture of all phones, and what happens to each |
+//! | `verdict` | whether a phone gets a tunnel at all |
 //! | `roster` | which UDIDs there are, and which attachment is whose |
 //! | `waiters` | who waits for a tunnel |
 //! | `runner` | the task that walks the hops of one attachment |
@@ -16,10 +18,12 @@ mod config;
 mod dial;
 mod handle;
 mod open;
+mod publish;
 mod roster;
 mod rsd;
 mod runner;
 mod trust;
+mod verdict;
 mod waiters;
 
 pub use actor::run;

@@ -1,0 +1,63 @@
+//! What others see: the picture of all phones, and what happens to each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::actor::Actor;
+use super::attachment::Attachment;
+use super::handle::Inbox;
+use super::roster::Record;
+use crate::model::{Device, Happening, Snapshot};
+
+impl Actor {
+    /// Tells what changed.
+    pub(super) fn publish(&mut self, inbox: &Inbox) {
+        while self.tasks.try_join_next().is_some() {}
+        if std::mem::take(&mut self.changed) {
+            self.tell(inbox);
+            self.revision = self.revision.saturating_add(1);
+            inbox.snapshot.send_replace(Arc::new(self.snapshot()));
+        }
+        let (roster, attachments, epoch) = (&self.roster, &self.attachments, self.epoch);
+        self.waiters
+            .settle(Instant::now(), |udid| roster.find(udid).map(|record| shown(record, attachments, epoch)));
+    }
+
+    fn tell(&mut self, inbox: &Inbox) {
+        let now = Instant::now();
+        for attachment in self.attachments.values_mut() {
+            let state = attachment.machine.state();
+            if state == attachment.shown.0 {
+                continue;
+            }
+            attachment.shown = (state, now);
+            self.happened = self.happened.saturating_add(1);
+            let device = attachment.udid().map_or_else(|| attachment.link.scoped(), str::to_owned);
+            let generation = self.roster.find(&device).map_or(0, |record| record.generation);
+            let reason = attachment.machine.reason().cloned();
+            let why = reason.as_ref().map_or("", |reason| reason.text.as_str());
+            tracing::info!(%device, state = state.name(), why, "phone");
+            // Nobody may listen.
+            let _ =
+                inbox.happenings.send(Happening { number: self.happened, device, generation, state, reason });
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let unidentified = self.attachments.values().filter(|one| one.udid().is_none());
+        Snapshot {
+            revision: self.revision,
+            devices: self.roster.iter().map(|record| shown(record, &self.attachments, self.epoch)).collect(),
+            unidentified: unidentified.map(|one| one.unidentified(self.epoch)).collect(),
+            searches: self.searches.clone(),
+        }
+    }
+}
+
+fn shown(record: &Record, attachments: &BTreeMap<u64, Attachment>, epoch: Instant) -> Device {
+    match record.attachment.and_then(|id| attachments.get(&id)) {
+        Some(attachment) => attachment.device(&record.identity, record.generation, epoch),
+        None => record.gone(),
+    }
+}
