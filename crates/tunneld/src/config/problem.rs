@@ -86,15 +86,19 @@ impl fmt::Display for Problem {
 
 /// All problems as people read them: `file:line:column: key: text`, with the line below.
 fn told(file: Option<&str>, problems: &[Problem]) -> String {
-    let mut told = String::new();
+    let name = file.map(|file| format!(" {file}")).unwrap_or_default();
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    let mut told = format!("the configuration{name} has {count}:");
     for problem in problems {
-        let separator = if told.is_empty() { "" } else { "\n" };
         let place = match (file, problem.line, problem.column) {
             (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
             _ => String::new(),
         };
         // Writing to a string can't fail.
-        let _ = write!(told, "{separator}{place}{problem}");
+        let _ = write!(told, "\n{place}{problem}");
         if let (Some(line), Some(excerpt)) = (problem.line, &problem.excerpt) {
             let _ = write!(told, "\n{line:>5} | {excerpt}");
         }

@@ -23,7 +23,7 @@ impl Settings {
             listen: Some(self.listen.iter().map(text).collect()),
             listen_anyway: open.then_some(true),
             hosts: some(self.hosts.iter().map(text).collect()),
-            agent: Some(self.agent.map_or_else(|| text("off"), text)),
+            agent: Some(self.agent.as_ref().map_or_else(|| text("off"), text)),
             upstreams: some(self.upstreams.iter().map(text).collect()),
             state_dir: Some(spanned(self.state_dir.clone())),
             pair: Some(text(match self.pair {
@@ -43,7 +43,9 @@ impl Settings {
             device: self
                 .transports
                 .iter()
-                .map(|(udid, transport)| (udid.to_string(), spanned(DeviceTable { transport: Some(text(transport)) })))
+                .map(|(udid, transport)| {
+                    (udid.to_string(), spanned(DeviceTable { transport: Some(text(transport)) }))
+                })
                 .collect(),
         }
     }
@@ -65,7 +67,7 @@ fn socket(socket: Option<&Socket>) -> SocketTable {
     SocketTable { path: Some(spanned(path.clone())), users: accounts(users), groups: accounts(groups) }
 }
 
-fn text(value: impl ToString) -> Spanned<String> {
+fn text(value: &(impl ToString + ?Sized)) -> Spanned<String> {
     spanned(value.to_string())
 }
 

@@ -11,12 +11,11 @@ const PROGRAM: &str = "/usr/libexec/remoted";
 pub fn remoted() -> Option<Pid> {
     use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-    let mut system = System::new();
+    let mut system = System::new().ok()?;
     let programs = ProcessRefreshKind::nothing().with_exe(UpdateKind::Always);
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, programs);
     let mut processes = system.processes().iter();
-    let (pid, _) =
-        processes.find(|(_, process)| process.exe() == Some(std::path::Path::new(PROGRAM)))?;
+    let (pid, _) = processes.find(|(_, process)| process.exe() == Some(std::path::Path::new(PROGRAM)))?;
     i32::try_from(pid.as_u32()).ok().map(Pid::from_raw)
 }
 

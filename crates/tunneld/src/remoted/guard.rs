@@ -82,7 +82,9 @@ fn wait(ready: &impl AsFd) -> io::Result<()> {
         return match poll(&mut sources, PollTimeout::from(START_MS)) {
             Err(Errno::EINTR) => continue,
             Err(error) => Err(error.into()),
-            Ok(0) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("it was not ready in {START_MS} ms"))),
+            Ok(0) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("it was not ready in {START_MS} ms")))
+            }
             Ok(_) => Ok(()),
         };
     }
