@@ -1,0 +1,123 @@
+//! How a command ends: its reason and its exit code.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use iosmux_pairing::store::StoreError;
+use iosmux_tunneld::config::ConfigError;
+use iosmux_tunneld::daemon::StartError;
+
+/// The exit codes of every program of iosmux that this one gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Failure = 1,
+    Usage = 2,
+    Permission = 4,
+    UnsupportedHere = 6,
+}
+
+/// Why a command fails.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The reason is among the results already.
+    #[error("the reason was told")]
+    Told,
+    /// There are no settings to run with.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon does not start.
+    #[error("{error}{holder}")]
+    Start {
+        /// Why.
+        error: StartError,
+        /// Who has what it needs.
+        holder: String,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Failure {
+    /// Whether the reason has to be told yet.
+    pub(crate) fn is_news(&self) -> bool {
+        !matches!(self, Self::Told)
+    }
+
+    /// The exit code, for an error of the system by its kind.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Told | Self::Config(ConfigError::Invalid { .. }) => Exit::Usage,
+            Self::Config(ConfigError::Read { source, .. }) if !is_denied(source) => Exit::Usage,
+            Self::Config(ConfigError::Read { .. }) => Exit::Permission,
+            Self::Io(error) => of(error),
+            Self::Start { error, .. } => of(error),
+        }
+    }
+}
+
+/// By what stands in an error's chain of causes.
+fn of(error: &(dyn Error + 'static)) -> Exit {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if matches!(error.downcast_ref(), Some(StoreError::Permissions { .. })) {
+            return Exit::Permission;
+        }
+        match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::PermissionDenied) => return Exit::Permission,
+            Some(io::ErrorKind::Unsupported) => return Exit::UnsupportedHere,
+            _ => {}
+        }
+        cause = error.source();
+    }
+    Exit::Failure
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iosmux_tunneld::http::BindError;
+
+    fn start(error: impl Into<StartError>) -> Exit {
+        Failure::Start { error: error.into(), holder: String::new() }.exit()
+    }
+
+    fn socket(kind: io::ErrorKind) -> BindError {
+        BindError::Socket { path: "x".into(), source: io::Error::from(kind) }
+    }
+
+    #[test]
+    fn a_cause_anywhere_in_the_chain_decides() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(Failure::from(denied()).exit(), Exit::Permission);
+        let store = StoreError::Io { action: "open", path: "x".into(), source: denied() };
+        assert_eq!(start(store), Exit::Permission);
+        let open = StoreError::Permissions { path: "x".into(), mode: 0o755, wanted: 0o700 };
+        assert_eq!(start(open), Exit::Permission);
+        assert_eq!(start(socket(io::ErrorKind::PermissionDenied)), Exit::Permission);
+        assert_eq!(start(socket(io::ErrorKind::Unsupported)), Exit::UnsupportedHere);
+        assert_eq!(start(socket(io::ErrorKind::AddrInUse)), Exit::Failure);
+    }
+
+    #[test]
+    fn a_configuration_is_usage_unless_it_is_hidden() {
+        let read = |kind| ConfigError::Read { path: "x".into(), source: io::Error::from(kind) };
+        assert_eq!(Failure::from(read(io::ErrorKind::NotFound)).exit(), Exit::Usage);
+        assert_eq!(Failure::from(read(io::ErrorKind::PermissionDenied)).exit(), Exit::Permission);
+        let invalid = ConfigError::Invalid { file: None, problems: Vec::new() };
+        assert_eq!(Failure::from(invalid).exit(), Exit::Usage);
+        assert_eq!(Failure::Told.exit(), Exit::Usage);
+    }
+}

@@ -1,0 +1,87 @@
+//! The commands, one file each.
+
+use std::io::Write;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+mod check_config;
+mod completions;
+mod exit;
+mod holder;
+mod man;
+mod resume;
+mod run;
+mod sources;
+mod supervise;
+mod up;
+
+use exit::Failure;
+
+/// Keeps a tunnel to every iPhone on this computer's links, and serves the registry that other tools use
+#[derive(Debug, Parser)]
+#[command(name = "iosmux-tunneld", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failure, 2 usage or configuration, 4 permission, 6 unsupported here.
+Logs: IOSMUX_LOG=debug, or of one part: IOSMUX_LOG=iosmux_mdns=trace. As JSON: IOSMUX_LOG_FORMAT=json. Colours: off with NO_COLOR.";
+
+/// Every phone on a link bears the same name (protocol.md §2): that they say so of each other is no news here.
+const QUIET: &str = "iosmux_mdns::io::announce=error";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Up(up::Arguments),
+    CheckConfig(check_config::Arguments),
+    #[command(hide = true)]
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Man,
+    #[command(hide = true, name = iosmux_tunneld::remoted::watchdog::COMMAND)]
+    ResumeAbandoned(resume::Arguments),
+}
+
+impl Cli {
+    /// Which log lines are shown unless a variable says otherwise: in the foreground only what is wrong.
+    pub(crate) fn log_filter(&self) -> String {
+        let level = if matches!(self.command, Command::Run(_)) { "info" } else { "warn" };
+        format!("{level},{QUIET}")
+    }
+}
+
+/// Runs the command of the command line; `out` takes its results.
+pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
+    match cli.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Up(arguments) => up::run(&arguments, out),
+        Command::CheckConfig(arguments) => check_config::run(&arguments, out),
+        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command(), out),
+        Command::Man => man::run(Cli::command(), out),
+        Command::ResumeAbandoned(arguments) => resume::run(&arguments, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_reads_as_intended() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        insta::assert_snapshot!("help", command.render_help());
+        for name in ["run", "up", "check-config"] {
+            let help = command.find_subcommand_mut(name).unwrap().render_long_help();
+            insta::assert_snapshot!(format!("help_{}", name.replace('-', "_")), help);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `iosmux-tunneld run`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use iosmux_tunneld::config::Settings;
+use iosmux_tunneld::daemon::{self, Daemon};
+use iosmux_tunneld::fleet::Fleet;
+
+use super::exit::Failure;
+use super::holder;
+use super::sources::{self, Sources};
+use super::supervise::{Signals, supervise};
+
+/// Run in the background of a service: keep a tunnel to every phone and serve the registry
+///
+/// SIGHUP reads the configuration again; SIGTERM ends it. systemd is told of readiness, state and life (Type=notify-reload).
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration; without it /etc/iosmux/tunneld.toml if that is there, else defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
+}
+
+/// Runs until a signal or a client of the registry ends it.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let file = sources::file(arguments.config.as_deref());
+    let settings = arguments.sources.settings(file)?;
+    block_on(async {
+        let signals = Signals::follow()?;
+        let daemon = start(&settings).await?;
+        tracing::info!(addresses = ?daemon.addresses(), file = ?file, "the registry listens");
+        let fleet = daemon.fleet();
+        let reload = || reload(&arguments.sources, file, &fleet);
+        let ended = daemon.run(supervise(signals, &fleet, reload)).await;
+        tracing::info!(?ended, "ended");
+        Ok(())
+    })
+}
+
+/// Reads the configuration again. A bad one is told and the old one stays.
+async fn reload(sources: &Sources, file: Option<&Path>, fleet: &Fleet) {
+    let settings = match sources.settings(file) {
+        Ok(settings) => settings,
+        Err(error) => return tracing::error!(%error, "the configuration stays as it was"),
+    };
+    match daemon::reload(fleet, &settings).await {
+        Ok(()) => tracing::info!(?file, "the configuration was read again"),
+        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
+    }
+}
+
+/// Runs one thread for all but the packets, which have threads of their own (ADR 4).
+pub(super) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Starts the daemon; when an address is taken, says who has it.
+pub(super) async fn start(settings: &Settings) -> Result<Daemon, Failure> {
+    let started = Daemon::start(settings).await;
+    started.map_err(|error| Failure::Start { holder: holder::of(error.io(), &settings.listen), error })
+}

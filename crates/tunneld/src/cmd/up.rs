@@ -1,0 +1,233 @@
+//! `iosmux-tunneld up`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use iosmux_tunneld::fleet::Fleet;
+use iosmux_tunneld::model::{Happening, Identity, Snapshot, State, Tunnel};
+use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::exit::Failure;
+use super::run::{block_on, start};
+use super::sources::Sources;
+use super::supervise::Signals;
+
+/// The version of a JSON line.
+const SCHEMA: &str = "iosmux-tunneld-up/1";
+
+/// Run once, in the foreground: show what happens to each phone until Ctrl-C
+///
+/// Serves the registry like the service, but reads no configuration unless one is named.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A configuration to read
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
+    /// Print one line of JSON for each change
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    seconds: f64,
+    #[serde(flatten)]
+    happening: &'a Happening,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a Identity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel: Option<&'a Tunnel>,
+}
+
+/// Where the lines go, and since when their times count.
+struct Lines<'a> {
+    out: &'a mut dyn Write,
+    json: bool,
+    began: Instant,
+}
+
+/// Runs until a signal or a client of the registry ends it.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let settings = arguments.sources.settings(arguments.config.as_deref())?;
+    block_on(async {
+        let signals = Signals::follow()?;
+        let daemon = start(&settings).await?;
+        let fleet = daemon.fleet();
+        let mut lines = Lines { out, json: arguments.json, began: Instant::now() };
+        for address in daemon.addresses() {
+            lines.note(&format!("The registry listens on {address}; Ctrl-C ends it."))?;
+        }
+        let mut written = Ok(());
+        let end = async {
+            tokio::select! {
+                () = signals.end() => {}
+                ended = show(&fleet, &mut lines) => written = ended,
+            }
+        };
+        daemon.run(end).await;
+        // Whoever read the lines has gone: that is how a pipe ends.
+        Ok(written
+            .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?)
+    })
+}
+
+/// Writes what happens until the fleet or the reader is gone.
+async fn show(fleet: &Fleet, lines: &mut Lines<'_>) -> io::Result<()> {
+    let mut happenings = fleet.happenings();
+    loop {
+        match happenings.recv().await {
+            Ok(happening) => lines.write(&happening, &fleet.snapshot())?,
+            Err(RecvError::Lagged(missed)) => {
+                lines.note(&format!("({missed} changes were too fast to show)"))?;
+            }
+            Err(RecvError::Closed) => return Ok(()),
+        }
+    }
+}
+
+impl Lines<'_> {
+    /// A line for people only.
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        if !self.json {
+            writeln!(self.out, "{text}")?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, happening: &Happening, snapshot: &Snapshot) -> io::Result<()> {
+        let after = self.began.elapsed();
+        if self.json {
+            let device = snapshot.device(&happening.device);
+            let line = Line {
+                schema: SCHEMA,
+                seconds: after.as_secs_f64(),
+                happening,
+                identity: device.map(|device| &device.identity),
+                // The picture may be newer than the happening.
+                tunnel: device
+                    .filter(|device| device.state == happening.state)
+                    .and_then(|device| device.tunnel.as_ref()),
+            };
+            serde_json::to_writer(&mut *self.out, &line)?;
+            writeln!(self.out)?;
+        } else {
+            writeln!(self.out, "{}", sentence(after, happening, snapshot))?;
+        }
+        self.out.flush()
+    }
+}
+
+/// A line for people: when, which phone, what, why, and what to do.
+fn sentence(after: Duration, happening: &Happening, snapshot: &Snapshot) -> String {
+    let device = snapshot.device(&happening.device);
+    let product = device.and_then(|device| device.identity.product_type.as_deref());
+    let system = device.and_then(|device| device.identity.os_version.as_deref());
+    let who = match (product, system) {
+        (Some(product), Some(system)) => format!("{} ({product}, iOS {system})", happening.device),
+        _ => happening.device.clone(),
+    };
+    let mut line = format!("{:>8.1} s  {who}  {}", after.as_secs_f64(), words(happening.state));
+    let tunnel =
+        device.filter(|device| device.state == happening.state).and_then(|device| device.tunnel.as_ref());
+    if let Some(tunnel) = tunnel.filter(|_| happening.state.is_usable()) {
+        line += &format!(" [{}]:{} on {}", tunnel.address, tunnel.rsd_port, tunnel.interface);
+    }
+    if let Some(reason) = &happening.reason {
+        line += &format!(": {}", reason.text);
+        if let Some(step) = &reason.next_step {
+            line += &format!(". Next: {step}");
+        }
+    }
+    line
+}
+
+/// A state in words.
+fn words(state: State) -> &'static str {
+    match state {
+        State::Announced => "an address",
+        State::RsdUntrusted => "is asked who it is",
+        State::AwaitingTrust => "waits for its user: tap Trust on it",
+        State::Locked => "is locked: unlock it",
+        State::Pairing => "trust is checked",
+        State::Listening => "a tunnel is being opened",
+        State::TunnelUp => "the tunnel is open, its services are being read",
+        State::CatalogueKnown => "ready at",
+        State::Suspect => "gives no sign of life",
+        State::Down => "has no tunnel yet, which is tried again by itself",
+        State::Held => "needs a person",
+        State::Stopped => "was stopped",
+        State::Unsupported => "is not supported",
+        State::Spare => "is reached by another way already",
+        State::Gone => "is gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::tests::phone;
+    use iosmux_tunnel::Transport;
+    use iosmux_tunneld::model::Reason;
+
+    fn happening(number: u64, device: &str, state: State, reason: Option<Reason>) -> Happening {
+        Happening { number, device: device.to_owned(), generation: 1, state, reason }
+    }
+
+    /// What is written about one phone on its way, and about an address.
+    fn story(json: bool) -> String {
+        let mut device = phone(0x34, State::CatalogueKnown);
+        device.tunnel = Some(Tunnel {
+            address: "fd15:aae:cf1::1".parse().unwrap(),
+            rsd_port: 49152,
+            interface: "iosmux-tun0".to_owned(),
+            mtu: 16000,
+            transport: Transport::Tcp,
+            suite: Some("PSK-AES256-GCM-SHA384".to_owned()),
+        });
+        let udid = device.identity.udid.clone();
+        let snapshot = Snapshot { devices: vec![device], ..Snapshot::default() };
+        let reason = |text: &str, step: Option<&str>| {
+            Some(Reason { text: text.to_owned(), next_step: step.map(str::to_owned) })
+        };
+        let silent = reason("nothing answered at port 58783 within 3 s", None);
+        let refused = reason("its user tapped Don't Trust", Some("plug it in again and tap Trust"));
+        let mut out = Vec::new();
+        let mut lines = Lines { out: &mut out, json, began: Instant::now() };
+        lines.note("The registry listens on 127.0.0.1:49151; Ctrl-C ends it.").unwrap();
+        for happening in [
+            happening(1, "fe80::1%eth0", State::Announced, None),
+            happening(2, "fe80::2%eth0", State::Down, silent),
+            happening(3, &udid, State::AwaitingTrust, None),
+            happening(4, &udid, State::Held, refused),
+            happening(5, &udid, State::CatalogueKnown, None),
+        ] {
+            lines.write(&happening, &snapshot).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn people_read_lines() {
+        insta::assert_snapshot!(story(false));
+    }
+
+    #[test]
+    fn programs_read_json_lines() {
+        let text = story(true);
+        let mut lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for line in &mut lines {
+            assert!(line["seconds"].is_f64());
+            line["seconds"] = 0.0.into();
+        }
+        insta::assert_json_snapshot!(lines);
+    }
+}
