@@ -18,7 +18,7 @@ use crate::output::Output;
 /// in the VM: it finds the phone by mDNS, performs the RSD handshake over RemoteXPC, pairs, opens a tunnel and reads what
 /// the phone offers inside of it. In the end the daemon's registry is asked as tools ask it.
 /// Needs no rights where the kernel gives user namespaces to ordinary users and /dev/net/tun is open to them, and leaves
-/// nothing behind.
+/// nothing behind; only when it is killed with SIGKILL the folder of its pairings stays in the one for temporary files.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print the result as JSON

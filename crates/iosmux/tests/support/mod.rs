@@ -44,6 +44,8 @@ impl Installed {
 
     fn here(&self, mut command: Command) -> Command {
         command.current_dir(self.folder.path());
+        // A demo that is killed leaves its pairings: not on this machine.
+        command.env("TMPDIR", self.folder.path());
         command
             .env("iosmux", self.path("iosmux"))
             .env_remove("IOSMUX_LOG")
