@@ -22,8 +22,11 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// broken: a phone that was unplugged says no goodbye.
 pub const SILENCE: Duration = Duration::from_secs(13);
 
-/// Silence after which a peer is probed; then it is probed three times until [`SILENCE`] has passed.
+/// Silence after which a peer is probed.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(4);
+
+/// Between probes: after three of them [`SILENCE`] has passed.
+const PROBE_EVERY: Duration = Duration::from_secs(3);
 
 /// A tunnel that is open and not running yet: give it to [`super::Tunnel::run`].
 #[derive(Debug)]
@@ -166,7 +169,7 @@ fn prepare(stream: &TcpStream) -> Result<(), TunnelError> {
         let socket = socket2::SockRef::from(stream);
         let probes = socket2::TcpKeepalive::new()
             .with_time(PROBE_AFTER)
-            .with_interval(SILENCE.saturating_sub(PROBE_AFTER) / 3);
+            .with_interval(PROBE_EVERY);
         socket.set_tcp_keepalive(&probes.with_retries(3))?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(SILENCE))?;
