@@ -24,14 +24,29 @@ const GO_IOS: Wanted = Wanted {
 pub(crate) fn print(project: &Project, tier: Tier) -> Result<()> {
     let mut log = Log::create(project, &format!("provision-{}", tier.name()))?.aside();
     let variables = match tier {
+        Tier::Net => net(&mut log)?,
         Tier::Peers => peers(&mut log)?,
         Tier::Darwin => Darwin::provide(&mut log)?.environment()?,
-        Tier::Lint | Tier::Unit | Tier::Net => Vec::new(),
+        Tier::Lint | Tier::Unit => Vec::new(),
     };
     for (name, value) in variables {
         out::line(format!("{name}={value}"));
     }
     Ok(())
+}
+
+/// What the net tier needs: a library that gives one program another wall clock.
+pub(crate) fn net(log: &mut Log) -> Result<Vec<(String, String)>> {
+    const LIBRARY: &str = "faketime/libfaketime.so.1";
+    // An old suite's: loaded into programs of this machine, it must not want a newer libc than theirs.
+    let packages = ("bookworm", ["libfaketime"].as_slice());
+    let root = Debs::files(&Cache::find()?, log, "faketime", packages, |_| Ok(())).context("libfaketime")?;
+    let folders = std::fs::read_dir(root.join("usr/lib")).context("libfaketime holds no library")?;
+    let libraries = folders.map(|folder| Ok(folder?.path().join(LIBRARY))).collect::<Result<Vec<_>>>()?;
+    let found = libraries.into_iter().find(|path| path.exists());
+    let path = found.with_context(|| format!("libfaketime holds no {LIBRARY}"))?;
+    let path = path.into_os_string().into_string().ok().context("the cache's path is not UTF-8")?;
+    Ok(vec![("IOSMUX_FAKETIME".into(), path)])
 }
 
 /// What the peers tier needs: a Python with pymobiledevice3, go-ios' binary, a folder with avahi.

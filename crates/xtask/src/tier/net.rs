@@ -3,19 +3,25 @@
 use super::Session;
 use crate::artifacts::{self, Place};
 use crate::namespace::Way;
+use crate::provision;
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 pub(super) const ABOUT: [(&str, &str); 3] = [
     (
         "proves",
-        "discovery, RSD and the demo over real sockets, links and bridges, as root and as an ordinary user",
+        "discovery, RSD, the daemon and the demo over real sockets, links and bridges, as root and as an ordinary user",
     ),
-    ("needs", "network namespaces: root, or unprivileged user namespaces; it says which switch forbids them"),
+    (
+        "needs",
+        "network namespaces: root, or unprivileged user namespaces; it says which switch forbids them; Debian's \
+         libfaketime on first use, kept in $IOSMUX_CACHE",
+    ),
     ("budget", "on 2 cores, with peers: 12 minutes warm; after unit nothing is left to build"),
 ];
 
 pub(super) fn run(session: &mut Session<'_>) -> Result<()> {
-    run_feature(session, artifacts::NET, &[])
+    let environment = provision::net(session.log()).context("this tier can't run here")?;
+    run_feature(session, artifacts::NET, &environment)
 }
 
 /// Runs the test programs behind `feature`, each where its package says.
