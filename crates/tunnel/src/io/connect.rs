@@ -167,9 +167,7 @@ fn prepare(stream: &TcpStream) -> Result<(), TunnelError> {
     let set = || -> io::Result<()> {
         stream.set_nodelay(true)?;
         let socket = socket2::SockRef::from(stream);
-        let probes = socket2::TcpKeepalive::new()
-            .with_time(PROBE_AFTER)
-            .with_interval(PROBE_EVERY);
+        let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
         socket.set_tcp_keepalive(&probes.with_retries(3))?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(SILENCE))?;
