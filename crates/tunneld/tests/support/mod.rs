@@ -1,6 +1,9 @@
 //! A desk: phones, a cable box and a daemon, in network namespaces that belong to the test process.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod echo;
+pub mod process;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -182,7 +185,8 @@ impl Desk {
 
     /// Waits until a phone's services are known, in this attachment or a later one.
     pub async fn usable(&self, number: usize, generation: u64) -> Duration {
-        let ready = |device: &Device| device.state == State::CatalogueKnown && device.generation >= generation;
+        let ready =
+            |device: &Device| device.state == State::CatalogueKnown && device.generation >= generation;
         self.until(number, Duration::from_secs(20), "usable", ready).await
     }
 
