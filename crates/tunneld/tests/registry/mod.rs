@@ -3,6 +3,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub(crate) struct Registry {
     pub(crate) agent: Option<SocketAddr>,
     pub(crate) picture: watch::Sender<Arc<Snapshot>>,
     pub(crate) happenings: broadcast::Sender<Happening>,
+    /// Whether the picture follows what the fleet is asked: a stopped tunnel is gone, a started one there.
+    pub(crate) follows: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Ended>,
@@ -67,15 +70,20 @@ impl Registry {
         let Inbox { mut commands, snapshot: picture, happenings } = inbox;
         picture.send_replace(Arc::new(snapshot()));
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&asked);
+        let (seen, painter) = (Arc::clone(&asked), picture.clone());
+        let follows = Arc::new(AtomicBool::new(false));
+        let following = Arc::clone(&follows);
         let fleet = tokio::spawn(async move {
             while let Some(command) = commands.recv().await {
+                if following.load(Ordering::Relaxed) {
+                    follow(&command, &painter);
+                }
                 obey(command, &seen);
             }
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(server.run(async move { drop(stopped.await) }));
-        Registry { address, agent, picture, happenings, asked, stop: Some(stop), server, fleet }
+        Registry { address, agent, picture, happenings, follows, asked, stop: Some(stop), server, fleet }
     }
 
     /// What the fleet was asked so far.
@@ -281,6 +289,15 @@ pub(crate) fn snapshot() -> Snapshot {
         devices: vec![up, waiting, down, old],
         unidentified: vec![stranger],
         searches: vec![search, other],
+    }
+}
+
+/// What the scripted fleet shows then.
+fn follow(command: &Command, picture: &watch::Sender<Arc<Snapshot>>) {
+    match command {
+        Command::Stop { .. } => drop(picture.send_replace(Arc::default())),
+        Command::Start { .. } => drop(picture.send_replace(Arc::new(snapshot()))),
+        _ => {}
     }
 }
 

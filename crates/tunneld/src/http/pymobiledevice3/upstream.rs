@@ -232,7 +232,14 @@ fn place(error: &serde_json::Error, text: &str) -> Invalid {
         _ if error.to_string().starts_with("trailing characters") => "Extra data",
         Some('{' | ',') => "Expecting property name enclosed in double quotes",
         None | Some(':' | '[') => "Expecting value",
+        Some('"') if is_first_key(read) => "Expecting ':' delimiter",
         Some(_) => "Expecting ',' delimiter",
     };
     Invalid::Json(at, why)
+}
+
+/// Whether what was read ends with the first key of an object.
+fn is_first_key(read: &str) -> bool {
+    let open = read.strip_suffix('"').and_then(|read| read.rsplit_once('"'));
+    open.is_some_and(|(before, _)| before.trim_end().ends_with('{'))
 }
