@@ -143,8 +143,10 @@ impl Plan {
             Input::Answered(address) => self.answered(now, address),
             Input::Tried(address, open) => actions.extend(self.tried(now, address, open)),
         }
-        if had && !self.has_found() {
-            self.next_echo = self.next_echo.min(now + SILENCE);
+        match (had, self.has_found()) {
+            (true, false) => self.next_echo = self.next_echo.min(now + SILENCE),
+            (false, true) => self.next_echo = now + spread(&mut self.random, SLOW_ROUND),
+            _ => {}
         }
         if self.next_echo <= now {
             self.echo(now, &mut actions);
@@ -180,10 +182,9 @@ impl Plan {
     }
 
     fn answered(&mut self, now: Duration, address: Ipv6Addr) {
-        if !address.is_unicast_link_local()
-            || self.own.contains(&address)
-            || self.announced.contains(&address)
-        {
+        let told = [&self.own, &self.announced].into_iter().any(|others| others.contains(&address));
+        let configured = self.configured.contains(&address) && !self.known.contains(&address);
+        if told || configured || !address.is_unicast_link_local() {
             return;
         }
         let round = self.round;
@@ -200,7 +201,11 @@ impl Plan {
         }
     }
 
+    /// Makes room for one in sixteen who ask: else those who are quick to answer would take turns among themselves.
     fn forget_a_stale_one(&mut self, now: Duration) -> bool {
+        if self.random.u8(..16) != 0 {
+            return false;
+        }
         let refused = self.neighbours.iter().filter_map(|(address, neighbour)| match neighbour.fate {
             Fate::Refused { since, .. } if since + STALE <= now => Some((since, *address)),
             _ => None,
@@ -228,10 +233,10 @@ impl Plan {
     fn echo(&mut self, now: Duration, actions: &mut Vec<Action>) {
         let (round, known) = (self.round, &self.known);
         self.neighbours.retain(|address, neighbour| {
-            let busy = matches!(neighbour.fate, Fate::Trying { .. });
-            let here = busy || round - neighbour.heard < MISSED;
             // Whether a known phone is there is not ours to say.
-            if !here && neighbour.fate == Fate::Open && !known.contains(address) {
+            let kept = known.contains(address) || matches!(neighbour.fate, Fate::Trying { .. });
+            let here = kept || round - neighbour.heard < MISSED;
+            if !here && neighbour.fate == Fate::Open {
                 actions.push(Action::Unsighted(*address));
             }
             here

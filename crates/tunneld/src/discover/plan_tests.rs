@@ -72,7 +72,7 @@ fn what_is_announced_makes_echoes_rare_and_its_end_brings_one() {
     sim.run(s(1));
     sim.on(Input::Announced(ip(1)));
     sim.run(s(1000));
-    assert!((4..=6).contains(&sim.echoes.len()), "{:?}", sim.echoes);
+    assert!((2..=4).contains(&sim.echoes.len()) && sim.echoes[0] > s(200), "{:?}", sim.echoes);
     sim.on(Input::Retracted(ip(1)));
     let before = sim.echoes.len();
     sim.run(s(1003));
@@ -139,11 +139,23 @@ fn eight_at_once_and_sixty_four_at_most() {
         tried += next.len();
     }
     assert_eq!(tried, REMEMBERED);
-    // A crowded link: others get a turn when those who refused are stale.
-    sim.run(s(301));
-    assert!(sim.on(Input::Answered(ip(150))).is_empty(), "everyone was tried less than five minutes ago");
-    sim.run(s(304));
-    assert_eq!(sim.on(Input::Answered(ip(150))), [Action::Try(ip(150))]);
+}
+
+#[test]
+fn on_a_crowded_link_everybody_gets_a_turn_and_nobody_is_bothered() {
+    let mut sim = Sim::new();
+    let all: Vec<u16> = (1000..1200).collect();
+    let mut tries = BTreeMap::<Ipv6Addr, u32>::new();
+    while sim.now < s(7200) {
+        let mut actions = sim.round(&all);
+        while let Some(action) = actions.pop() {
+            let Action::Try(address) = action else { panic!("nobody was ever reported: {action:?}") };
+            *tries.entry(address).or_default() += 1;
+            actions.extend(sim.on(Input::Tried(address, false)));
+        }
+    }
+    assert_eq!(tries.len(), 200);
+    assert!(tries.values().all(|tries| *tries <= 24), "{tries:?}");
 }
 
 #[test]
@@ -152,7 +164,9 @@ fn a_neighbour_that_goes_silent_is_forgotten_after_three_rounds() {
     sim.round(&[1, 2]);
     sim.on(Input::Tried(ip(1), true));
     sim.on(Input::Tried(ip(2), false));
-    assert_eq!((sim.round(&[]), sim.round(&[])), (vec![], vec![]));
+    for _ in 0..3 {
+        assert_eq!(sim.round(&[]), []);
+    }
     assert_eq!(
         sim.round(&[2]),
         [Action::Unsighted(ip(1)), Action::Try(ip(2))],
@@ -197,12 +211,12 @@ fn a_refresh_asks_at_once_and_forgives() {
 fn input() -> impl Strategy<Value = Input> {
     let numbers = || prop::collection::btree_set((1_u16..100).prop_map(ip), 0..5);
     prop_oneof![
-        Just(Input::Timer),
-        Just(Input::Refresh),
-        numbers().prop_map(Input::Own),
-        numbers().prop_map(Input::Known),
-        (1_u16..100).prop_map(|number| Input::Announced(ip(number))),
-        (1_u16..100).prop_map(|number| Input::Retracted(ip(number))),
+        1 => Just(Input::Timer),
+        1 => Just(Input::Refresh),
+        1 => numbers().prop_map(Input::Own),
+        1 => numbers().prop_map(Input::Known),
+        1 => (1_u16..100).prop_map(|number| Input::Announced(ip(number))),
+        1 => (1_u16..100).prop_map(|number| Input::Retracted(ip(number))),
         6 => (1_u16..100).prop_map(|number| Input::Answered(ip(number))),
         4 => ((1_u16..100), any::<bool>()).prop_map(|(number, open)| Input::Tried(ip(number), open)),
     ]
@@ -235,9 +249,10 @@ proptest! {
                         prop_assert!(last_echo.is_none_or(|last| now - last >= SPACING));
                         last_echo = Some(now);
                     }
-                    Action::Sighted(address) | Action::Unsighted(address) => {
+                    Action::Sighted(address) => {
                         prop_assert!(!own.contains(&address) && !known.contains(&address));
                     }
+                    Action::Unsighted(address) => prop_assert!(!known.contains(&address)),
                 }
             }
             prop_assert!(plan.neighbours.len() <= REMEMBERED);
