@@ -1,12 +1,17 @@
 //! The Unix socket: made so that a dead daemon's is replaced and a living one's is not, and open to few.
 
+#[cfg(not(target_os = "macos"))]
 use std::ffi::CString;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, User, getgrouplist};
+#[cfg(target_os = "macos")]
+use nix::unistd::Group;
+#[cfg(not(target_os = "macos"))]
+use nix::unistd::getgrouplist;
+use nix::unistd::{Gid, Uid, User};
 use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -37,15 +42,31 @@ impl SocketConfig {
     fn admits(&self, who: &UCred) -> bool {
         self.uids.contains(&who.uid())
             || self.gids.contains(&who.gid())
-            || (!self.gids.is_empty() && groups(who).iter().any(|group| self.gids.contains(&group.as_raw())))
+            || (!self.gids.is_empty() && is_in(who, &self.gids))
     }
 }
 
-/// The groups that a user has beside its first.
-fn groups(who: &UCred) -> Vec<Gid> {
+/// Whether one of these groups has the user as a member.
+fn is_in(who: &UCred, gids: &[u32]) -> bool {
     let user = User::from_uid(Uid::from_raw(who.uid())).ok().flatten();
-    let name = user.and_then(|user| CString::new(user.name).ok());
-    name.and_then(|name| getgrouplist(&name, Gid::from_raw(who.gid())).ok()).unwrap_or_default()
+    user.is_some_and(|user| is_member(&user, who, gids))
+}
+
+#[cfg(not(target_os = "macos"))]
+fn is_member(user: &User, who: &UCred, gids: &[u32]) -> bool {
+    let name = CString::new(user.name.as_str()).ok();
+    let groups = name.and_then(|name| getgrouplist(&name, Gid::from_raw(who.gid())).ok());
+    groups.unwrap_or_default().iter().any(|group| gids.contains(&group.as_raw()))
+}
+
+/// nix has no getgrouplist for macOS: there those count whom a group names itself, not through a group inside of it.
+#[cfg(target_os = "macos")]
+fn is_member(user: &User, _: &UCred, gids: &[u32]) -> bool {
+    let names = |gid: &u32| {
+        let group = Group::from_gid(Gid::from_raw(*gid)).ok().flatten();
+        group.is_some_and(|group| group.mem.contains(&user.name))
+    };
+    gids.iter().any(names)
 }
 
 /// The listening socket; its file goes with it.
