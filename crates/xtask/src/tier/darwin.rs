@@ -26,25 +26,23 @@ const DEADLINE: Duration = Duration::from_secs(40 * 60);
 
 /// What macOS gets: package, kind and name of the target. A feature `io` is switched on where there is one.
 ///
-/// Each is one counted test. A library is compiled; a program, or an example that stands for one, is linked as well.
-const PRODUCTS: [(&str, TargetKind, &str); 5] = [
+/// Each is one counted test. A library is compiled, a program is linked as well.
+const PRODUCTS: [Product; 8] = [
     ("iosmux-xpc", TargetKind::Lib, "iosmux_xpc"),
     ("iosmux-mdns", TargetKind::Lib, "iosmux_mdns"),
     ("iosmux-pairing", TargetKind::Lib, "iosmux_pairing"),
     ("iosmux-tunnel", TargetKind::Lib, "iosmux_tunnel"),
-    // Opens a utun and speaks TLS-PSK: it links what a daemon links.
-    ("iosmux-tunnel", TargetKind::Example, "bench_host"),
+    ("iosmux-link", TargetKind::Lib, "iosmux_link"),
+    ("iosmux-capture", TargetKind::Lib, "iosmux_capture"),
+    ("iosmux-tunneld", TargetKind::Lib, "iosmux_tunneld"),
+    ("iosmux-tunneld", TargetKind::Bin, "iosmux-tunneld"),
 ];
 
 type Product = (&'static str, TargetKind, &'static str);
 
 pub(super) fn run(session: &mut Session<'_>) -> Result<()> {
     let darwin = Darwin::provide(session.log()).context("this tier can't run here")?;
-    let (examples, others): (Vec<Product>, Vec<Product>) =
-        PRODUCTS.into_iter().partition(|(_, kind, _)| *kind == TargetKind::Example);
-    build(session, &darwin, &others)?;
-    // Apart, because their dev-dependencies would lend features to the rest.
-    build(session, &darwin, &examples)
+    build(session, &darwin, &PRODUCTS)
 }
 
 /// One call of cargo, so that what the products share is built once.
