@@ -153,7 +153,7 @@ fn sighup_reads_the_configuration_again_and_a_bad_one_changes_nothing() {
         assert!(since.is_some_and(|since| since.parse::<u64>().is_ok()), "{reloading}");
         assert_eq!(service.told(false), "READY=1\nSTATUS=no phones\n");
     };
-    reload(&format!("pair = \"never\"\n{QUIET}"));
+    reload(&format!("pair = \"never\"\nhosts = [\"lab\"]\n{QUIET}"));
     reload("pair = \"always\"\n");
     reload(QUIET);
     assert!(service.hello().starts_with("HTTP/1.1 200"), "it lives");
@@ -165,6 +165,8 @@ fn sighup_reads_the_configuration_again_and_a_bad_one_changes_nothing() {
     let count = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
     assert_eq!(count("the configuration was read again"), 2, "{output:?}");
     assert_eq!(count("the configuration stays as it was"), 1, "{output:?}");
+    let later = lines.iter().find(|line| line["message"] == "these keys hold after the next start only");
+    assert_eq!(later.map(|line| line["keys"].as_str().unwrap()), Some("[\"hosts\"]"), "{output:?}");
     let bad = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
     let error = bad["error"].as_str().unwrap();
     assert!(error.contains(":1:8: pair: \"ask\" or \"never\" was expected, \"always\" came"), "{error}");

@@ -38,7 +38,7 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
 fn an_empty_file_gives_the_defaults() {
     let expected = Settings {
         socket: Some(Socket {
-            path: "/run/user/1000/iosmux-tunneld/tunneld.sock".into(),
+            path: "/run/user/1000/iosmux-tunneld.sock".into(),
             users: [0, 1000].into(),
             groups: [].into(),
         }),
@@ -122,6 +122,17 @@ fn options_win_over_the_file() {
     assert_eq!(both.state_dir, PathBuf::from("/srv/other"));
     assert_eq!(both.listen, addresses(&["127.0.0.1:1", "[::1]:2"]));
     assert_eq!(both.host_name, "desk", "the rest is the file's");
+}
+
+#[test]
+fn what_holds_after_the_next_start_only_is_named() {
+    let start = settings("");
+    assert_eq!(
+        start.only_at_start(&settings("pair = \"never\"\ninterfaces = [\"en*\"]\nhost-name = \"x\"\n")),
+        [""; 0]
+    );
+    let keys = ["listen", "hosts", "agent", "upstreams", "socket", "capture"];
+    assert_eq!(start.only_at_start(&settings(FULL)), keys);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `iosmux-tunneld run`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use iosmux_tunneld::config::Settings;
@@ -33,19 +33,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let daemon = start(&settings).await?;
         tracing::info!(addresses = ?daemon.addresses(), file = ?file, "the registry listens");
         let fleet = daemon.fleet();
-        let reload = || reload(&arguments.sources, file, &fleet);
+        let reload = || reload(arguments, &settings, &fleet);
         let ended = daemon.run(supervise(signals, &fleet, reload)).await;
         tracing::info!(?ended, "ended");
         Ok(())
     })
 }
 
-/// Reads the configuration again. A bad one is told and the old one stays.
-async fn reload(sources: &Sources, file: Option<&Path>, fleet: &Fleet) {
-    let settings = match sources.settings(file) {
+/// Reads the configuration again. A bad one is told and the old one stays, and so does what holds from the `start`.
+async fn reload(arguments: &Arguments, start: &Settings, fleet: &Fleet) {
+    let file = sources::file(arguments.config.as_deref());
+    let settings = match arguments.sources.settings(file) {
         Ok(settings) => settings,
         Err(error) => return tracing::error!(%error, "the configuration stays as it was"),
     };
+    let keys = start.only_at_start(&settings);
+    if !keys.is_empty() {
+        tracing::warn!(?keys, "these keys hold after the next start only");
+    }
     match daemon::reload(fleet, &settings).await {
         Ok(()) => tracing::info!(?file, "the configuration was read again"),
         Err(error) => tracing::error!(%error, "the configuration stays as it was"),

@@ -20,7 +20,7 @@ const SCHEMA: &str = "iosmux-tunneld-up/1";
 
 /// Run once, in the foreground: show what happens to each phone until Ctrl-C
 ///
-/// Serves the registry like the service, but reads no configuration unless one is named.
+/// Serves the registry like the service, but reads no configuration and makes no Unix socket unless one is named.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A configuration to read
@@ -55,7 +55,11 @@ struct Lines<'a> {
 
 /// Runs until a signal or a client of the registry ends it.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    let settings = arguments.sources.settings(arguments.config.as_deref())?;
+    let mut settings = arguments.sources.settings(arguments.config.as_deref())?;
+    if arguments.config.is_none() {
+        // The default one is for the service, which may run beside this.
+        settings.socket = None;
+    }
     block_on(async {
         let signals = Signals::follow()?;
         let daemon = start(&settings).await?;

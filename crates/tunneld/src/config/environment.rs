@@ -17,11 +17,11 @@ pub struct Environment {
     pub host_name: Option<String>,
     /// `$STATE_DIRECTORY`, from systemd.
     pub state_directory: Option<PathBuf>,
-    /// `$RUNTIME_DIRECTORY`, from systemd.
+    /// `$RUNTIME_DIRECTORY`, from systemd, if it is there.
     pub runtime_directory: Option<PathBuf>,
     /// `$XDG_STATE_HOME`.
     pub xdg_state_home: Option<PathBuf>,
-    /// `$XDG_RUNTIME_DIR`.
+    /// `$XDG_RUNTIME_DIR`, if it is there.
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `$HOME`.
     pub home: Option<PathBuf>,
@@ -38,9 +38,9 @@ impl Environment {
             user: nix::unistd::geteuid().as_raw(),
             host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
             state_directory: directory("STATE_DIRECTORY"),
-            runtime_directory: directory("RUNTIME_DIRECTORY"),
+            runtime_directory: directory("RUNTIME_DIRECTORY").filter(|path| path.is_dir()),
             xdg_state_home: directory("XDG_STATE_HOME"),
-            xdg_runtime_dir: directory("XDG_RUNTIME_DIR"),
+            xdg_runtime_dir: directory("XDG_RUNTIME_DIR").filter(|path| path.is_dir()),
             home: directory("HOME"),
             user_id: |name| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw()),
             group_id: |name| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw()),
@@ -60,15 +60,16 @@ impl Environment {
         self.xdg_state_home.clone().or_else(below_home).map(|directory| directory.join(NAME))
     }
 
-    /// Where the Unix socket is unless the configuration says otherwise; none where nobody gives such a directory.
+    /// Where the Unix socket is unless the configuration says otherwise; none where nobody gives such a directory. Nothing
+    /// of ours makes or removes directories there.
     pub fn socket(&self) -> Option<PathBuf> {
-        let directory = match (&self.runtime_directory, self.user) {
-            (Some(directory), _) => directory.clone(),
-            (None, 0) if cfg!(target_os = "macos") => PathBuf::from("/var/run").join(NAME),
-            (None, 0) => PathBuf::from("/run").join(NAME),
-            (None, _) => self.xdg_runtime_dir.as_ref()?.join(NAME),
-        };
-        Some(directory.join("tunneld.sock"))
+        if let Some(directory) = &self.runtime_directory {
+            return Some(directory.join("tunneld.sock"));
+        }
+        let system = if cfg!(target_os = "macos") { "/var/run" } else { "/run" };
+        let directory =
+            if self.user == 0 { Some(PathBuf::from(system)) } else { self.xdg_runtime_dir.clone() };
+        directory.map(|directory| directory.join(NAME).with_extension("sock"))
     }
 }
 
@@ -111,7 +112,7 @@ mod tests {
         one.xdg_state_home = path("/home/a/state");
         one.xdg_runtime_dir = path("/run/user/1000");
         assert_eq!(one.state_dir(), path("/home/a/state/iosmux-tunneld"));
-        assert_eq!(one.socket(), path("/run/user/1000/iosmux-tunneld/tunneld.sock"));
+        assert_eq!(one.socket(), path("/run/user/1000/iosmux-tunneld.sock"));
         one.state_directory = path("/var/lib/private/x");
         one.runtime_directory = path("/run/x");
         assert_eq!(
@@ -125,6 +126,6 @@ mod tests {
     fn root_has_the_systems_directories() {
         let root = Environment { home: path("/root"), ..environment(0) };
         assert_eq!(root.state_dir(), path("/var/lib/iosmux-tunneld"));
-        assert_eq!(root.socket(), path("/run/iosmux-tunneld/tunneld.sock"));
+        assert_eq!(root.socket(), path("/run/iosmux-tunneld.sock"));
     }
 }

@@ -154,6 +154,19 @@ impl Settings {
         self.allow.as_ref().is_none_or(listed)
     }
 
+    /// The keys in which others differ that a running daemon can't take up: what it listens on, and where it records.
+    pub fn only_at_start(&self, others: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("listen", self.listen != others.listen),
+            ("hosts", self.hosts != others.hosts),
+            ("agent", self.agent != others.agent),
+            ("upstreams", self.upstreams != others.upstreams),
+            ("socket", self.socket != others.socket),
+            ("capture", self.capture != others.capture),
+        ];
+        differ.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
+    }
+
     /// The transport that a phone's tunnel should have, where the configuration says.
     pub fn transport(&self, udid: &str) -> Option<Transport> {
         let mut transports = self.transports.iter();
