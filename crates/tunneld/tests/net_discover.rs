@@ -111,8 +111,10 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        // A test may have deleted it.
-        let _ = Command::new("ip").args(["link", "delete", &self.bridge()]).output();
+        // A test may not have made them, or deleted them.
+        for link in [self.port(1), self.port(2), self.bridge()] {
+            let _ = Command::new("ip").args(["link", "delete", &link]).output();
+        }
     }
 }
 
@@ -198,6 +200,23 @@ async fn a_silent_phone_is_found_by_an_echo_and_who_does_not_listen_is_not() {
     assert!(took > Duration::from_secs(3) && took < Duration::from_secs(5), "{took:?}");
     events.silence(Duration::from_secs(3)).await;
     assert!(events.searches.iter().all(|search| search.trouble.is_empty()), "{:?}", events.searches);
+}
+
+/// In this namespace ping sockets are nobody's right, and raw ones not that of this thread.
+#[tokio::test]
+async fn without_the_right_to_send_echoes_people_are_told_and_announcements_still_count() {
+    let desk = Desk::new(10);
+    desk.cable(1);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").unwrap();
+    let ids: Vec<u32> = range.split_whitespace().map(|id| id.parse().unwrap()).collect();
+    assert!(ids[0] > ids[1], "a new namespace allows ping sockets to nobody: {ids:?}");
+    caps::drop(None, caps::CapSet::Effective, caps::Capability::CAP_NET_RAW).unwrap();
+    let (_discover, mut events) = desk.search(&[]);
+    events.silence(Duration::from_secs(4)).await;
+    let trouble = &events.searches[0].trouble[0];
+    assert!(trouble.contains("CAP_NET_RAW") && trouble.contains("ping_group_range"), "{trouble}");
+    let phone = desk.phone(1, &[]).await;
+    assert_eq!(events.next().await, Event::Sighted(desk.link(1, announced(&phone), Source::Mdns)));
 }
 
 #[tokio::test]
