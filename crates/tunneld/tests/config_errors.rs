@@ -10,7 +10,7 @@ fn environment() -> Environment {
         runtime_directory: None,
         xdg_state_home: None,
         xdg_runtime_dir: None,
-        home: Some("/home/a".into()),
+        home: Some("/people/ada".into()),
         user_id: |name| (name == "ada").then_some(1000),
         group_id: |name| (name == "phones").then_some(990),
     }

@@ -63,7 +63,7 @@ fn environment() -> Environment {
     Environment {
         user_id: |_| Some(7),
         group_id: |_| Some(8),
-        home: Some("/home/a".into()),
+        home: Some("/people/ada".into()),
         ..Environment::current()
     }
 }

@@ -16,7 +16,7 @@ fn environment() -> Environment {
         runtime_directory: None,
         xdg_state_home: None,
         xdg_runtime_dir: Some("/run/user/1000".into()),
-        home: Some("/home/a".into()),
+        home: Some("/people/ada".into()),
         user_id: |name| (name == "ada").then_some(1001),
         group_id: |name| (name == "phones").then_some(990),
     }
@@ -42,7 +42,7 @@ fn an_empty_file_gives_the_defaults() {
             users: [0, 1000].into(),
             groups: [].into(),
         }),
-        ..Settings::new("/home/a/.local/state/iosmux-tunneld", "mac.local")
+        ..Settings::new("/people/ada/.local/state/iosmux-tunneld", "mac.local")
     };
     assert_eq!(settings(""), expected);
     assert_eq!(settings("# nothing\n[socket]\n"), expected);

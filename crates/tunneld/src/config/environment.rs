@@ -107,11 +107,11 @@ mod tests {
     fn systemd_is_asked_first_then_the_user() {
         let mut one = environment(1000);
         assert_eq!((one.state_dir(), one.socket()), (None, None));
-        one.home = path("/home/a");
-        assert_eq!(one.state_dir(), path("/home/a/.local/state/iosmux-tunneld"));
-        one.xdg_state_home = path("/home/a/state");
+        one.home = path("/people/ada");
+        assert_eq!(one.state_dir(), path("/people/ada/.local/state/iosmux-tunneld"));
+        one.xdg_state_home = path("/people/ada/state");
         one.xdg_runtime_dir = path("/run/user/1000");
-        assert_eq!(one.state_dir(), path("/home/a/state/iosmux-tunneld"));
+        assert_eq!(one.state_dir(), path("/people/ada/state/iosmux-tunneld"));
         assert_eq!(one.socket(), path("/run/user/1000/iosmux-tunneld.sock"));
         one.state_directory = path("/var/lib/private/x");
         one.runtime_directory = path("/run/x");
