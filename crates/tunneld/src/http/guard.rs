@@ -108,7 +108,7 @@ impl Refusal {
 /// The names and addresses under which the registry is known, beside loopback and the connection's own address.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
-    /// Names, in any case.
+    /// Names, in any case, and addresses without brackets.
     pub names: Vec<String>,
 }
 
@@ -155,12 +155,12 @@ impl Hosts {
     }
 
     fn is_own(&self, host: &str, local: IpAddr) -> bool {
-        if host.eq_ignore_ascii_case("localhost")
-            || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if bare.eq_ignore_ascii_case("localhost")
+            || self.names.iter().any(|name| name.eq_ignore_ascii_case(bare))
         {
             return true;
         }
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         // Only what is an address for everybody: 127.1 or 0x7f000001 are names here, and foreign ones.
         let Ok(address) = bare.parse::<IpAddr>() else { return false };
         let address = address.to_canonical();
@@ -182,7 +182,11 @@ mod tests {
         for (name, value) in more {
             headers.append(*name, value.parse().unwrap());
         }
-        Hosts { names: vec!["Lab-1".to_owned()] }.judge(&peer, &Uri::from_static("/hello"), &headers)
+        Hosts { names: vec!["Lab-1".to_owned(), "fd00::7".to_owned()] }.judge(
+            &peer,
+            &Uri::from_static("/hello"),
+            &headers,
+        )
     }
 
     #[test]
@@ -196,7 +200,14 @@ mod tests {
             "localhost",
             "LOCALHOST:80",
         ];
-        let configured = ["lab-1", "LAB-1:49151", "192.0.2.7", "192.0.2.7:49151", "[::ffff:127.0.0.1]:49151"];
+        let configured = [
+            "lab-1",
+            "LAB-1:49151",
+            "192.0.2.7",
+            "192.0.2.7:49151",
+            "[::ffff:127.0.0.1]:49151",
+            "[FD00::7]:1",
+        ];
         for host in own.iter().chain(&configured) {
             assert_eq!(judge(host, &[]), Ok(()), "{host}");
         }
