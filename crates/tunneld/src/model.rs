@@ -88,7 +88,7 @@ pub enum Source {
 /// An address where a phone's RSD may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Link {
-    /// The interface's name.
+    /// The interface's name; empty for a configured address that is on no link of ours.
     pub interface: String,
     /// The phone's address, with the interface's index as its scope, and the port of its RSD.
     pub address: SocketAddrV6,
@@ -99,7 +99,10 @@ pub struct Link {
 impl Link {
     /// The address as people write it: `fe80::1%eth0`.
     pub fn scoped(&self) -> String {
-        format!("{}%{}", self.address.ip(), self.interface)
+        match self.interface.as_str() {
+            "" => self.address.ip().to_string(),
+            interface => format!("{}%{interface}", self.address.ip()),
+        }
     }
 }
 
