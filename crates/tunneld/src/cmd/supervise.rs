@@ -53,10 +53,11 @@ pub(super) async fn supervise<R: Future<Output = ()>>(
     fleet: &Fleet,
     mut reload: impl FnMut() -> R,
 ) {
-    notify::ready(&notify::status_line(&fleet.snapshot()));
+    let status = notify::status_line(&fleet.snapshot());
+    notify::ready(&status);
     let _stopping = Stopping;
     let told = async {
-        tokio::join!(tell_status(fleet), tell_alive(fleet));
+        tokio::join!(tell_status(fleet, status), tell_alive(fleet));
     };
     let asked = async {
         loop {
@@ -74,10 +75,11 @@ pub(super) async fn supervise<R: Future<Output = ()>>(
     tokio::select! { () = told => {}, () = asked => {} }
 }
 
-/// Tells whenever the line changes.
-async fn tell_status(fleet: &Fleet) {
+/// Tells whenever the line is another than the one that was told.
+async fn tell_status(fleet: &Fleet, mut told: String) {
     let mut snapshots = fleet.watch();
-    let mut told = notify::status_line(&fleet.snapshot());
+    // What changed before is news too.
+    snapshots.mark_changed();
     while snapshots.changed().await.is_ok() {
         let status = notify::status_line(&snapshots.borrow_and_update());
         if status != told {
@@ -180,8 +182,9 @@ mod tests {
         };
         let signals = Signals::follow().unwrap();
         tokio::select! {
-            () = story => {}
+            biased;
             () = supervise(signals, &fleet, || async {}) => {}
+            () = story => {}
         }
     }
 }
