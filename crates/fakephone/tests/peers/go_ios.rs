@@ -11,7 +11,7 @@ use crate::usbmuxd::FakeUsbmuxd;
 fn rsd_ls_lists_every_service_with_its_port() {
     let stage = Stage::shared();
     let folder = tempfile::tempdir().unwrap();
-    let usbmuxd = FakeUsbmuxd::start(&folder.path().join("usbmuxd"), &property("UniqueDeviceID"));
+    let usbmuxd = FakeUsbmuxd::start(&folder.path().join("usbmuxd"), &property("UniqueDeviceID"), None);
     let mut command = command(peer("IOSMUX_PEER_GOIOS"));
     command.args(["rsd", "ls", "--address", &stage.scoped(), "--rsd-port", &stage.rsd_port().to_string()]);
     command.env("HOME", folder.path()).env("USBMUXD_SOCKET_ADDRESS", usbmuxd.address());
