@@ -10,7 +10,7 @@ use iosmux_capture::Recorder;
 use iosmux_pairing::store::{Store, StoreError};
 use tokio::sync::oneshot;
 
-use crate::config::{Pairing, Settings};
+use crate::config::{self, Pairing, Settings};
 use crate::discover::DiscoverConfig;
 use crate::fleet::{self, CommandError, Fleet, FleetConfig, Inbox};
 use crate::http::{BindError, Ended, HttpConfig, Server, SocketConfig};
@@ -128,7 +128,8 @@ fn configs(
     let mut fleet = FleetConfig::new(settings.host_name.as_str(), Store::open(&settings.state_dir)?);
     fleet.policy.trust = settings.trust_deadline;
     fleet.may_pair = settings.pair == Pairing::Ask;
-    let text = |udid: &crate::config::Udid| udid.as_str().to_owned();
+    fleet.suspend_remoted = settings.suspend_remoted;
+    let text = |udid: &config::Udid| udid.as_str().to_owned();
     fleet.allow = settings.allow.as_ref().map(|allowed| allowed.iter().map(text).collect());
     fleet.transports = settings.transports.iter().map(|(udid, transport)| (text(udid), *transport)).collect();
     fleet.recorder = recorder;
@@ -137,12 +138,22 @@ fn configs(
 }
 
 fn registry(settings: &Settings) -> HttpConfig {
-    let socket = settings.socket.as_ref().map(|socket| SocketConfig {
-        uids: socket.users.iter().copied().collect(),
-        gids: socket.groups.iter().copied().collect(),
-        ..SocketConfig::new(&socket.path)
-    });
-    HttpConfig { listen: settings.listen.clone(), agent: settings.agent, socket, ..HttpConfig::default() }
+    HttpConfig {
+        listen: settings.listen.clone(),
+        agent: settings.agent,
+        socket: settings.socket.as_ref().map(socket),
+        hosts: settings.hosts.clone(),
+        upstreams: settings.upstreams.clone(),
+    }
+}
+
+/// A user who may use the socket must be able to open it: where users other than root and ourselves may, all can, and the
+/// check of who they are is what keeps others out.
+fn socket(socket: &config::Socket) -> SocketConfig {
+    let usual = SocketConfig::new(&socket.path);
+    let uids: Vec<u32> = socket.users.iter().copied().collect();
+    let mode = if uids.iter().all(|uid| usual.uids.contains(uid)) { usual.mode } else { 0o666 };
+    SocketConfig { mode, uids, gids: socket.groups.iter().copied().collect(), ..usual }
 }
 
 /// A new file for each run.

@@ -7,6 +7,7 @@ use iosmux_pairing::store::Store;
 use iosmux_tunnel::Transport;
 use zeroize::Zeroizing;
 
+use crate::config::SuspendRemoted;
 use crate::model::same_udid;
 use crate::phone::Policy;
 
@@ -32,6 +33,9 @@ pub struct FleetConfig {
     pub pin: Option<Zeroizing<String>>,
     /// The name of tunnels' interfaces, as a pattern; none where the system chooses.
     pub tunnel_interface: Option<String>,
+    /// Whether Apple's remoted is suspended while the link to a phone is used. Needs the command of
+    /// [`remoted::watchdog`](crate::remoted::watchdog) in this program.
+    pub suspend_remoted: SuspendRemoted,
     /// Records what is said to phones.
     pub recorder: Option<Recorder>,
 }
@@ -48,6 +52,7 @@ impl FleetConfig {
             transports: BTreeMap::new(),
             pin: None,
             tunnel_interface: cfg!(target_os = "linux").then(|| INTERFACE.to_owned()),
+            suspend_remoted: SuspendRemoted::Never,
             recorder: None,
         }
     }
