@@ -129,9 +129,8 @@ fn configs(
     fleet.policy.trust = settings.trust_deadline;
     fleet.may_pair = settings.pair == Pairing::Ask;
     fleet.suspend_remoted = settings.suspend_remoted;
-    let text = |udid: &config::Udid| udid.as_str().to_owned();
-    fleet.allow = settings.allow.as_ref().map(|allowed| allowed.iter().map(text).collect());
-    fleet.transports = settings.transports.iter().map(|(udid, transport)| (text(udid), *transport)).collect();
+    fleet.allow = settings.allow.clone();
+    fleet.transports = settings.transports.clone();
     fleet.recorder = recorder;
     let discover = DiscoverConfig { interfaces: settings.interfaces.clone(), peers: settings.peers.clone() };
     Ok((fleet, discover))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iosmux_link::Selection;
 use iosmux_tunnel::Transport;
-use iosmux_tunneld::config::{Environment, Overrides, Pairing, Settings, Socket, SuspendRemoted};
+use iosmux_tunneld::config::{Environment, Overrides, Pairing, Settings, Socket, SuspendRemoted, Udid};
 
 fn environment() -> Environment {
     Environment {
@@ -50,7 +50,7 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(expected.listen, addresses(&["127.0.0.1:49151"]));
     assert_eq!(expected.agent, Some("127.0.0.1:60105".parse().unwrap()));
     assert_eq!((expected.pair, expected.suspend_remoted), (Pairing::Ask, SuspendRemoted::Never));
-    assert!(expected.allows("anything") && expected.transport("anything").is_none());
+    assert!(expected.allow.is_none() && expected.transports.is_empty());
 }
 
 const FULL: &str = r#"
@@ -100,14 +100,15 @@ fn every_key_has_its_meaning() {
 
 #[test]
 fn phones_are_known_by_udid_with_and_without_dash() {
-    let full = settings(FULL);
-    for udid in ["00008020-0000000000001234", "000080200000000000001234"] {
-        assert!(full.allows(udid));
-        assert_eq!(full.transport(udid), Some(Transport::Quic));
+    let Settings { allow: Some(allow), transports, .. } = settings(FULL) else { panic!("all are allowed") };
+    let udid = |text: &str| text.parse::<Udid>().unwrap();
+    for text in ["00008020-0000000000001234", "000080200000000000001234"] {
+        assert!(allow.contains(&udid(text)));
+        assert_eq!(transports.get(&udid(text)), Some(&Transport::Quic));
     }
     let older = "0123456789abcdef0123456789abcdef01234567";
-    assert!(full.allows(older) && full.allows(&older.to_uppercase()) && full.transport(older).is_none());
-    assert!(!full.allows("00008020-0000000000001235") && !full.allows("222222222"));
+    assert!(allow.contains(&udid(older)) && allow.contains(&udid(&older.to_uppercase())));
+    assert_eq!((allow.len(), transports.len()), (2, 1));
 }
 
 #[test]

@@ -17,14 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const TICKS_A_SECOND: u64 = 100;
 
 #[derive(Debug, Clone)]
-pub enum Program {
+pub(crate) enum Program {
     Ours,
     /// The Python that has it.
     Pymobiledevice3(OsString),
 }
 
 impl Program {
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Ours => "iosmux",
             Self::Pymobiledevice3(_) => "pymobiledevice3",
@@ -53,22 +53,22 @@ impl Program {
     }
 }
 
-pub struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    pub async fn start(program: &Program, lab: &Lab, files: &Path) -> Self {
+    pub(crate) async fn start(program: &Program, lab: &Lab, files: &Path) -> Self {
         let mut command = program.command(files);
         let spawned = lab.vm.namespace.run(move || async move { command.spawn() }).await;
         Self(spawned.expect("the VM").expect("the daemon starts"))
     }
 
     /// Waits for its first answer.
-    pub async fn answers(&self, lab: &Lab) {
+    pub(crate) async fn answers(&self, lab: &Lab) {
         self.until(lab, "/hello", |body| body.contains("alive")).await;
     }
 
     /// Waits until it lists that many phones.
-    pub async fn lists(&self, lab: &Lab, phones: usize) {
+    pub(crate) async fn lists(&self, lab: &Lab, phones: usize) {
         self.until(lab, "/", move |body| body.matches("tunnel-address").count() >= phones).await;
     }
 
@@ -88,14 +88,14 @@ impl Daemon {
     }
 
     /// Resident memory, in KiB.
-    pub fn rss(&self) -> u64 {
+    pub(crate) fn rss(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
     }
 
     /// User and system time so far.
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("it runs");
         let (_, words) = stat.rsplit_once(')').expect("a name");
         let times =
@@ -103,7 +103,7 @@ impl Daemon {
         Duration::from_millis(times.sum::<u64>() * 1000 / TICKS_A_SECOND)
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).expect("a process id"));
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
         for _ in 0..100 {

@@ -13,20 +13,20 @@ use tokio::sync::oneshot;
 const TRUSTED: &str = include_str!("../../../fakephone/tests/fixtures/iphone11,6_ios17.0.3_trusted.json");
 const UNTRUSTED: &str = include_str!("../../../fakephone/tests/fixtures/iphone15,3_ios17.0_untrusted.json");
 
-pub struct Phones {
+pub(crate) struct Phones {
     /// When all of them had announced themselves.
-    pub announced: Instant,
+    pub(crate) announced: Instant,
     running: Vec<(oneshot::Sender<()>, oneshot::Receiver<()>)>,
 }
 
 impl Phones {
-    pub async fn start(lab: &Lab, files: &Path) -> Self {
+    pub(crate) async fn start(lab: &Lab, files: &Path) -> Self {
         let starts = lab.phones.iter().enumerate().map(|(number, station)| start(station, number, files));
         let running = join_all(starts).await;
         Self { announced: Instant::now(), running }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let (stops, ends): (Vec<_>, Vec<_>) = self.running.into_iter().unzip();
         drop(stops);
         join_all(ends).await;

@@ -9,30 +9,30 @@ use super::daemon::Program;
 
 /// With one program.
 #[derive(Debug, Default)]
-pub struct Figures {
-    pub name: &'static str,
-    pub starts: Vec<Duration>,
-    pub pairing: Vec<Duration>,
-    pub paired: Vec<Duration>,
+pub(crate) struct Figures {
+    pub(crate) name: &'static str,
+    pub(crate) starts: Vec<Duration>,
+    pub(crate) pairing: Vec<Duration>,
+    pub(crate) paired: Vec<Duration>,
     /// In KiB.
-    pub rss: Vec<u64>,
+    pub(crate) rss: Vec<u64>,
 }
 
 /// With a number of phones.
 #[derive(Debug)]
-pub struct Scale {
-    pub phones: u16,
-    pub all_listed: Duration,
+pub(crate) struct Scale {
+    pub(crate) phones: u16,
+    pub(crate) all_listed: Duration,
     /// In KiB.
-    pub rss: u64,
+    pub(crate) rss: u64,
     /// Of one core.
-    pub idle: f64,
+    pub(crate) idle: f64,
 }
 
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     programs: Vec<Figures>,
-    pub scales: Vec<Scale>,
+    pub(crate) scales: Vec<Scale>,
 }
 
 /// What is promised of ours, in milliseconds and MiB. Source: the issue that the daemon was built for; docs/testing.md.
@@ -40,7 +40,7 @@ const TARGETS: [(&str, f64); 4] =
     [("start to HTTP", 20.0), ("listed, with pairing", 400.0), ("listed, paired", 100.0), ("RSS", 12.0)];
 
 impl Report {
-    pub fn program(&mut self, program: &Program) -> &mut Figures {
+    pub(crate) fn program(&mut self, program: &Program) -> &mut Figures {
         let name = program.name();
         let known = self.programs.iter().position(|one| one.name == name);
         let index = known.unwrap_or_else(|| {
@@ -50,11 +50,11 @@ impl Report {
         &mut self.programs[index]
     }
 
-    pub fn starts(&mut self, program: &Program) -> &mut Vec<Duration> {
+    pub(crate) fn starts(&mut self, program: &Program) -> &mut Vec<Duration> {
         &mut self.program(program).starts
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::from(
             "medians        start to HTTP   listed, with pairing   listed, paired   RSS with one tunnel\n",
         );
@@ -84,7 +84,7 @@ impl Report {
         text
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let program = |one: &Figures| {
             let [start, pairing, paired, rss] = one.medians();
             json!({"name": one.name, "start_ms": start, "listed_pairing_ms": pairing, "listed_paired_ms": paired,
@@ -108,7 +108,7 @@ impl Report {
     }
 
     /// Whether every target was met.
-    pub fn passed(&self) -> bool {
+    pub(crate) fn passed(&self) -> bool {
         self.verdicts().iter().all(|(_, limit, got)| got <= limit)
     }
 }

@@ -16,7 +16,6 @@ use super::problem::ConfigError;
 use super::udid::Udid;
 use super::written::Config;
 use crate::discover::Peer;
-use crate::model::same_udid;
 
 /// Where the registry listens unless told otherwise. Source: protocol.md §6.
 pub const REGISTRY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49151);
@@ -148,12 +147,6 @@ impl Settings {
         checked.map_err(|problems| ConfigError::Invalid { file, problems })
     }
 
-    /// Whether a phone gets a tunnel at all.
-    pub fn allows(&self, udid: &str) -> bool {
-        let listed = |allowed: &BTreeSet<Udid>| allowed.iter().any(|one| same_udid(one.as_str(), udid));
-        self.allow.as_ref().is_none_or(listed)
-    }
-
     /// The keys in which others differ that a running daemon can't take up: what it listens on, and where it records.
     pub fn only_at_start(&self, others: &Self) -> Vec<&'static str> {
         let differ = [
@@ -165,12 +158,6 @@ impl Settings {
             ("capture", self.capture != others.capture),
         ];
         differ.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
-    }
-
-    /// The transport that a phone's tunnel should have, where the configuration says.
-    pub fn transport(&self, udid: &str) -> Option<Transport> {
-        let mut transports = self.transports.iter();
-        transports.find(|(one, _)| same_udid(one.as_str(), udid)).map(|(_, transport)| *transport)
     }
 }
 

@@ -1,13 +1,13 @@
 //! What the fleet is told before it begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iosmux_capture::Recorder;
 use iosmux_pairing::store::Store;
 use iosmux_tunnel::Transport;
 use zeroize::Zeroizing;
 
-use crate::config::SuspendRemoted;
+use crate::config::{SuspendRemoted, Udid};
 use crate::model::same_udid;
 use crate::phone::Policy;
 
@@ -26,9 +26,9 @@ pub struct FleetConfig {
     /// Whether phones may be asked to trust this host without a person's command.
     pub may_pair: bool,
     /// The phones that are allowed; none means all.
-    pub allow: Option<Vec<String>>,
+    pub allow: Option<BTreeSet<Udid>>,
     /// The transport of a phone, by UDID, where the default is not wanted.
-    pub transports: BTreeMap<String, Transport>,
+    pub transports: BTreeMap<Udid, Transport>,
     /// What to type when a device shows a PIN.
     pub pin: Option<Zeroizing<String>>,
     /// The name of tunnels' interfaces, as a pattern; none where the system chooses.
@@ -59,11 +59,11 @@ impl FleetConfig {
 
     /// Whether a phone is allowed.
     pub(crate) fn allows(&self, udid: &str) -> bool {
-        self.allow.as_ref().is_none_or(|allowed| allowed.iter().any(|one| same_udid(one, udid)))
+        self.allow.as_ref().is_none_or(|allowed| allowed.iter().any(|one| same_udid(one.as_str(), udid)))
     }
 
     /// The transport that is wanted for a phone.
     pub(crate) fn transport(&self, udid: &str) -> Option<Transport> {
-        self.transports.iter().find(|(one, _)| same_udid(one, udid)).map(|(_, transport)| *transport)
+        self.transports.iter().find(|(one, _)| same_udid(one.as_str(), udid)).map(|(_, transport)| *transport)
     }
 }
