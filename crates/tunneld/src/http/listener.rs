@@ -52,7 +52,8 @@ impl Face {
         counts.requests.fetch_add(1, Ordering::Relaxed);
         if let Err(refusal) = self.hosts.judge(&peer, request.uri(), request.headers()) {
             counts.refuse(refusal);
-            tracing::warn!(
+            // They are counted for all to see; a page could fill a log.
+            tracing::debug!(
                 reason = refusal.name(),
                 path = request.uri().path(),
                 ?peer,
