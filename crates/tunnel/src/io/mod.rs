@@ -24,8 +24,8 @@ mod tun_file;
 mod tunnel;
 
 pub use connect::{
-    HANDSHAKE_TIMEOUT, SILENCE, TunnelLink, accept_stream, accept_tcp, accept_tcp_with, connect_stream, connect_tcp,
-    connect_tcp_with,
+    HANDSHAKE_TIMEOUT, SILENCE, TunnelLink, accept_stream, accept_tcp, accept_tcp_with, connect_stream,
+    connect_tcp, connect_tcp_with,
 };
 pub use device::{ChannelDevice, ChannelEnd, Delivery, PacketDevice, channel};
 pub use error::{QuicError, TlsError, TunnelError};
