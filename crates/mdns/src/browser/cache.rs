@@ -29,15 +29,22 @@ pub(super) struct Change {
 }
 
 impl Cache {
-    /// Takes the records of one response: pointers first, addresses last, because only what is referred to is kept.
-    pub(super) fn absorb(&mut self, service_type: &Name, message: &Message, context: &mut Context<'_>) {
+    /// Takes the records of one response: pointers first, addresses last, because only what is referred to is kept. False
+    /// when its sender has no instance then either.
+    pub(super) fn absorb(
+        &mut self,
+        service_type: &Name,
+        message: &Message,
+        context: &mut Context<'_>,
+    ) -> bool {
         let records = || message.answers.iter().chain(&message.additionals);
         records().for_each(|record| self.pointer(service_type, record, context));
-        let Some(instances) = self.senders.get_mut(&context.sender) else { return };
+        let Some(instances) = self.senders.get_mut(&context.sender) else { return false };
         records().for_each(|record| location_or_text(instances, record, context));
         // All flushes before all addresses: the addresses of one message are of one burst.
         records().for_each(|record| flush(instances, record, context.now));
         records().for_each(|record| address(instances, record, context));
+        true
     }
 
     fn pointer(&mut self, service_type: &Name, record: &Record, context: &mut Context<'_>) {
@@ -63,7 +70,7 @@ impl Cache {
         if own >= context.limits.instances_of_sender {
             return self.give_up_one(|sender| sender == context.sender);
         }
-        self.sizes().0 < context.limits.instances || self.give_up_one(|_| true)
+        self.instances() < context.limits.instances || self.give_up_one(|_| true)
     }
 
     fn give_up_one(&mut self, of: impl Fn(Ipv6Addr) -> bool) -> bool {
@@ -158,10 +165,16 @@ impl Cache {
         due
     }
 
+    fn instances(&self) -> usize {
+        self.senders.values().map(BTreeMap::len).fold(0, usize::saturating_add)
+    }
+
     /// Instances and addresses held, for bounds in tests and metrics.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        let instances = self.senders.values().map(BTreeMap::len).fold(0, usize::saturating_add);
-        (instances, self.entries().map(|(_, _, entry)| entry.addresses()).fold(0, usize::saturating_add))
+        (
+            self.instances(),
+            self.entries().map(|(_, _, entry)| entry.addresses()).fold(0, usize::saturating_add),
+        )
     }
 }
 

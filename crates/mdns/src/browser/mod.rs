@@ -152,6 +152,8 @@ pub struct Browser {
     schedule: Schedule,
     quiet_until: Duration,
     cache: Cache,
+    /// When something in the cache wants to be looked at: nothing has to be looked for before.
+    cache_due: Duration,
     counters: Counters,
 }
 
@@ -176,6 +178,7 @@ impl Browser {
             schedule: Schedule::at(Duration::ZERO),
             quiet_until: Duration::ZERO,
             cache: Cache::default(),
+            cache_due: Duration::MAX,
             counters: Counters::default(),
         })
     }
@@ -192,49 +195,60 @@ impl Browser {
 
     /// When [`Input::Timer`] is wanted next.
     pub fn deadline(&self) -> Duration {
-        let cached = self.cache.deadline().unwrap_or(Duration::MAX);
-        self.schedule.next().min(cached).max(self.quiet_until)
+        self.schedule.next().min(self.cache_due).max(self.quiet_until)
     }
 
     /// Takes one input at time `now`, measured from any fixed moment.
     pub fn on(&mut self, now: Duration, input: Input<'_>) -> Vec<Action> {
-        match input {
+        let news = match input {
             Input::Datagram { path, from, bytes } => self.receive(now, path, from, bytes),
-            Input::Timer => {}
-            Input::SendFailed => self.schedule = Schedule::at(now.saturating_add(RETRY)),
-            Input::Restart => self.schedule = Schedule::at(now),
+            Input::Timer => true,
+            Input::SendFailed => {
+                self.schedule = Schedule::at(now.saturating_add(RETRY));
+                true
+            }
+            Input::Restart => {
+                self.schedule = Schedule::at(now);
+                true
+            }
+        };
+        // Whoever sends a lot of nothing makes us look through all that is known for none of it.
+        if !news && now < self.deadline() {
+            return Vec::new();
         }
         let mut actions = self.report(now);
         if now >= self.quiet_until {
             actions.extend(self.ask(now));
         }
+        self.cache_due = self.cache.deadline().unwrap_or(Duration::MAX);
         actions
     }
 
-    fn receive(&mut self, now: Duration, path: Path, from: SocketAddrV6, bytes: &[u8]) {
+    /// Takes a datagram; false when it says nothing.
+    fn receive(&mut self, now: Duration, path: Path, from: SocketAddrV6, bytes: &[u8]) -> bool {
         if !is_on_link(&from, self.interface_index) {
             self.counters.foreign = self.counters.foreign.saturating_add(1);
-            return;
+            return false;
         }
         let message = match codec::decode(bytes, &self.limits) {
             Ok(message) => message,
             Err(error) => {
                 self.counters.malformed = self.counters.malformed.saturating_add(1);
                 tracing::debug!(%from, %error, "not an mDNS message");
-                return;
+                return false;
             }
         };
         if !message.response {
-            return;
+            return false;
         }
         // Source: RFC 6762 §6 ("MUST silently ignore any response with a source port other than 5353").
         if from.port() != crate::PORT {
             self.counters.foreign = self.counters.foreign.saturating_add(1);
-            return;
+            return false;
         }
         let (limits, rng, counters) = (&self.limits, &mut self.rng, &mut self.counters);
         let mut context = Context { now, sender: *from.ip(), path, limits, rng, counters };
-        self.cache.absorb(&self.service_type, &message, &mut context);
+        self.cache.absorb(&self.service_type, &message, &mut context)
     }
 
     /// Compares what is known with what was said, and says the difference.
