@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use iosmux_capture::Recorder;
 use iosmux_tunnel::io::Stream;
+use iosmux_xpc::session::SessionConfig;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -13,6 +14,9 @@ use tokio::time::{sleep, timeout};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(3);
 /// Between two looks for a route.
 const ROUTE_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest message of a phone, in bytes: a trusted Handshake has 15 KiB (protocol.md §4.1), pairing has less.
+const MESSAGE: usize = 1 << 20;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,13 @@ pub(crate) async fn connect(peer: SocketAddrV6) -> Result<TcpStream, DialError> 
         Ok(connected) => connected.map_err(|source| DialError::Refused { peer, source }),
         Err(_) => Err(DialError::Silent { peer }),
     }
+}
+
+/// A session for RSD and pairing: what a phone can make us hold is less than services need.
+pub(crate) fn session() -> SessionConfig {
+    let mut config = SessionConfig::default();
+    (config.limits.message, config.limits.outbound_queue) = (MESSAGE, MESSAGE);
+    config
 }
 
 /// A TCP connection over an interface that has just come up: the kernel looks at carriers once a second at most when it

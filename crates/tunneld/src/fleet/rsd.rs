@@ -9,7 +9,6 @@ use std::time::Duration;
 use iosmux_capture::Recorder;
 use iosmux_pairing::envelope::remotexpc::SERVICE;
 use iosmux_xpc::rsd::{self, Catalogue, Handshake, host_uuid, io::Remote, key};
-use iosmux_xpc::session::SessionConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -130,6 +129,6 @@ async fn handshake(
 ) -> Result<Remote, RsdFailure> {
     let ours = Handshake::host(host_uuid(host_name));
     let stream = dial::recorded(stream, at, recorder)?;
-    let remote = rsd::io::handshake(stream, Some(&ours), SessionConfig::default()).await;
+    let remote = rsd::io::handshake(stream, Some(&ours), dial::session()).await;
     remote.map_err(|source| RsdFailure::Handshake { at, source })
 }

@@ -9,7 +9,6 @@ use iosmux_pairing::io::random;
 use iosmux_pairing::io::wire::{RemoteXpc, WireError};
 use iosmux_pairing::record::PairRecord;
 use iosmux_pairing::store::{Store, StoreError};
-use iosmux_xpc::session::SessionConfig;
 use zeroize::Zeroizing;
 
 use super::config::FleetConfig;
@@ -70,7 +69,7 @@ async fn talk<F: FnMut() + Send>(
     front: &mut People<'_, F>,
 ) -> Result<Start<RemoteXpc>, TrustError> {
     let stream = dial::recorded(dial::connect(service).await?, service, config.recorder.as_ref())?;
-    let wire = RemoteXpc::connect(stream, SessionConfig::default()).await?;
+    let wire = RemoteXpc::connect(stream, dial::session()).await?;
     let identity = config.store.host_identity(&config.host_name, &mut random())?;
     let mut host = HostConfig::new(config.host_name.as_str(), identity, record);
     host.allow_setup = may_ask;
