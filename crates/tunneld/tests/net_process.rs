@@ -16,6 +16,8 @@ use support::{Desk, fault, udid};
 use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The daemon's threads that wait for work end after ten seconds without any.
+const QUIET: Duration = Duration::from_secs(13);
 
 /// One phone, a daemon, and a tunnel.
 async fn ready() -> (Desk, Process, Value) {
@@ -139,6 +141,42 @@ async fn without_a_tun_device_the_phones_row_says_so() {
     assert!(text("reason").contains("load the kernel's tun module"), "{row:#?}");
     assert!(text("next_step").contains("/dev/net/tun"), "{row:#?}");
     assert_eq!(row["retry_in_seconds"], Value::Null, "only a person can change it");
+}
+
+#[tokio::test]
+async fn a_hundred_replugs_leave_nothing_behind_in_the_daemons_process() {
+    let (mut desk, mut daemon, _) = ready().await;
+    let generation = |row: &Value| row["generation"].as_u64().unwrap();
+    let mut before = String::new();
+    for replug in 2..=102 {
+        desk.replug(0).await;
+        let back = |row: &Value| row["state"] == "catalogue-known" && generation(row) >= replug;
+        daemon.until(&desk, 0, 20 * SECOND, back).await;
+        if replug == 2 {
+            before = footprint(&desk, QUIET, |_| false).await;
+        }
+    }
+    let after = footprint(&desk, QUIET, |now| now == before).await;
+    assert_eq!(after, before);
+}
+
+/// What the daemon has open, once it is as wanted or patience is over.
+async fn footprint(desk: &Desk, patience: Duration, is: impl Fn(&str) -> bool) -> String {
+    let began = Instant::now();
+    loop {
+        let metrics = process::get(desk, "/metrics").await.unwrap();
+        let counted = ["process_tasks", "process_threads", "process_open_fds"];
+        let counted = |line: &&str| counted.iter().any(|name| line.starts_with(&format!("iosmux_{name} ")));
+        let mut now = metrics.lines().filter(counted).collect::<Vec<_>>().join("\n");
+        assert_eq!(now.lines().count(), 3, "{metrics}");
+        let routes = desk.in_vm(|| async { fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap() });
+        let (routes, interfaces) = (routes.await.lines().count(), process::interfaces(desk).await.len());
+        now += &format!("\nroutes {routes}\ninterfaces {interfaces}");
+        if is(&now) || began.elapsed() > patience {
+            return now;
+        }
+        sleep(SECOND / 5).await;
+    }
 }
 
 /// A wall clock that tests set; the monotonic one goes on as it is.
