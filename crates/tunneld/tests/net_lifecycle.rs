@@ -6,13 +6,11 @@ mod support;
 use std::time::Duration;
 
 use iosmux_fakephone::fault::{Fault, Step};
-use iosmux_lab::Place;
 use iosmux_tunneld::model::{Source, State};
 use support::{Desk, copy, fault, udid};
 use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
-const PHONE: Place = Place::Phone(0);
 
 #[tokio::test]
 async fn a_phone_is_found_paired_and_tunnelled_and_each_hop_is_timed() {
@@ -178,58 +176,4 @@ async fn only_phones_that_are_allowed_get_tunnels() {
     desk.daemon(|settings| settings.allow = Some([allowed.parse().unwrap()].into())).await;
     desk.usable(1, 1).await;
     desk.reaches(0, State::Unsupported, 5 * SECOND).await;
-}
-
-#[tokio::test]
-async fn a_hundred_replugs_leave_nothing_behind() {
-    let mut desk = Desk::ready().await;
-    desk.replug(0).await;
-    desk.usable(0, 2).await;
-    sleep(SECOND).await;
-    let before = Footprint::take(&desk).await;
-    for replug in 0..100 {
-        desk.replug(0).await;
-        desk.usable(0, 3 + replug).await;
-    }
-    // What the last replug left needs a moment to end.
-    let mut after = Footprint::take(&desk).await;
-    for _ in 0..100 {
-        if after == before {
-            break;
-        }
-        sleep(SECOND / 10).await;
-        after = Footprint::take(&desk).await;
-    }
-    assert_eq!(after, before);
-    desk.stop_daemon().await;
-    desk.lab.unplug(PHONE).await.unwrap();
-}
-
-/// What a daemon could leave behind, seen from the VM; the phone's part of the process is in it as well.
-#[derive(Debug, PartialEq)]
-struct Footprint {
-    files: usize,
-    threads: usize,
-    interfaces: Vec<String>,
-    routes: usize,
-    tasks: usize,
-}
-
-impl Footprint {
-    async fn take(desk: &Desk) -> Self {
-        desk.in_vm(|| async {
-            let count = |path: &str| std::fs::read_dir(path).unwrap().count();
-            let lines = |path: &str| std::fs::read_to_string(path).unwrap();
-            let names = lines("/proc/thread-self/net/dev");
-            let names = names.lines().skip(2).filter_map(|line| line.split(':').next());
-            Self {
-                files: count("/proc/self/fd"),
-                threads: count("/proc/self/task"),
-                interfaces: names.map(|name| name.trim().trim_end_matches(char::is_numeric).to_owned()).collect(),
-                routes: lines("/proc/thread-self/net/ipv6_route").lines().count(),
-                tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
-            }
-        })
-        .await
-    }
 }
