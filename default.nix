@@ -22,6 +22,7 @@ rustPlatform.buildRustPackage {
   cargoBuildFlags = [
     "--package=iosmux"
     "--package=iosmux-fakephone"
+    "--package=iosmux-tunneld"
   ];
   cargoTestFlags = [
     "--workspace"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::machine::Hop;
+use super::hop::Hop;
 use crate::model::Reason;
 
 /// What a failure asks for.

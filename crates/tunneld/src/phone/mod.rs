@@ -12,9 +12,11 @@
 
 mod backoff;
 mod failure;
+mod hop;
 mod machine;
 mod policy;
 
 pub use failure::{Failure, Kind};
-pub use machine::{Action, Event, Hop, Machine};
+pub use hop::Hop;
+pub use machine::{Action, Event, Machine};
 pub use policy::Policy;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::machine::Hop;
+use super::hop::Hop;
 
 /// The deadlines of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
