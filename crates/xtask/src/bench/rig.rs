@@ -11,6 +11,8 @@ pub(super) const FAR: &str = "10.77.0.2";
 const NEAR_NETWORK: &str = "10.77.0.1/24";
 const FAR_NETWORK: &str = "10.77.0.2/24";
 const TUN: &str = "/dev/net/tun";
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+const CUBIC: &str = "cubic";
 const TICK: Duration = Duration::from_millis(20);
 
 /// The far namespace, held by a process that ends with us.
@@ -52,6 +54,9 @@ impl Rig {
         done(rig.far("ip").args(["addr", "add", FAR_NETWORK, "dev", "far0"]))?;
         done(rig.far("ip").args(["link", "set", "far0", "up"]))?;
         done(rig.far("ip").args(["link", "set", "lo", "up"]))?;
+        // The kernel's default: what a machine was set to would decide the figures, for bbr paces packet by packet.
+        std::fs::write(CONGESTION_CONTROL, CUBIC).with_context(|| CONGESTION_CONTROL.to_owned())?;
+        done(rig.far("sh").args(["-c", &format!("echo {CUBIC} > {CONGESTION_CONTROL}")]))?;
         Ok(rig)
     }
 
