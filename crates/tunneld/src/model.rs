@@ -194,6 +194,26 @@ pub struct Device {
     pub newly_paired: bool,
 }
 
+impl Device {
+    /// A phone that was here, and how often; nothing else is known of it any more.
+    pub fn gone(identity: Identity, generation: u64, since: Instant) -> Self {
+        Self {
+            identity,
+            generation,
+            state: State::Gone,
+            since,
+            reason: None,
+            retry_at: None,
+            failures: 0,
+            link: None,
+            tunnel: None,
+            catalogue: None,
+            times: HopTimes::default(),
+            newly_paired: false,
+        }
+    }
+}
+
 /// An address whose phone is not known.
 #[derive(Debug, Clone)]
 pub struct Unidentified {

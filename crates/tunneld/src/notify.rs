@@ -86,30 +86,18 @@ pub(crate) fn name(device: &Device) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use iosmux_tunneld::model::{HopTimes, Identity};
+    use iosmux_tunneld::model::Identity;
     use std::time::Instant;
 
     /// A phone in a state.
     pub(crate) fn phone(number: u8, state: State) -> Device {
-        Device {
-            identity: Identity {
-                udid: format!("00008020-00000000000012{number:02X}"),
-                product_type: Some("iPhone11,6".to_owned()),
-                os_version: Some("17.0.3".to_owned()),
-                build: None,
-            },
-            generation: 1,
-            state,
-            since: Instant::now(),
-            reason: None,
-            retry_at: None,
-            failures: 0,
-            link: None,
-            tunnel: None,
-            catalogue: None,
-            times: HopTimes::default(),
-            newly_paired: false,
-        }
+        let identity = Identity {
+            udid: format!("00008020-00000000000012{number:02X}"),
+            product_type: Some("iPhone11,6".to_owned()),
+            os_version: Some("17.0.3".to_owned()),
+            build: None,
+        };
+        Device { state, ..Device::gone(identity, 1, Instant::now()) }
     }
 
     #[test]

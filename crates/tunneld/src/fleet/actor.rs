@@ -19,7 +19,7 @@ use super::verdict::{left_out, verdict};
 use super::waiters::Waiters;
 use crate::discover::{self, Discover, DiscoverConfig};
 use crate::model::{Identity, Link, Search, Source, State};
-use crate::phone::{Action, Event, Failure, Machine};
+use crate::phone::{Action, Event, Machine};
 
 /// Attachments at once; announcements beyond are left alone.
 const ATTACHMENTS: usize = 256;
@@ -35,23 +35,16 @@ pub async fn run(
     mut inbox: Inbox,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (search, mut sightings) = Discover::start(discover.clone());
     let (reports, mut outcomes) = mpsc::channel(REPORTS);
-    let mut actor = Actor::new(config, (discover, search), reports);
+    let mut actor = Actor::new(config, discover, reports);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let timer = actor.deadline();
         tokio::select! {
             () = &mut shutdown => break,
-            Some(event) = sightings.recv() => actor.discovered(event),
+            Some(event) = actor.sightings.recv() => actor.discovered(event),
             Some(report) = outcomes.recv() => actor.reported(report),
             command = inbox.commands.recv() => match command {
-                Some(Command::Reconfigure { config, answer }) => {
-                    if let Some(fresh) = actor.reconfigure(*config) {
-                        sightings = fresh;
-                    }
-                    let _ = answer.send(Ok(()));
-                }
                 Some(command) => actor.command(command),
                 None => break,
             },
@@ -65,6 +58,7 @@ pub async fn run(
 pub(super) struct Actor {
     config: Arc<FleetConfig>,
     discover: (DiscoverConfig, Discover),
+    sightings: mpsc::Receiver<discover::Event>,
     reports: mpsc::Sender<Report>,
     pub(super) epoch: Instant,
     pub(super) attachments: BTreeMap<u64, Attachment>,
@@ -80,10 +74,12 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    fn new(config: FleetConfig, discover: (DiscoverConfig, Discover), reports: mpsc::Sender<Report>) -> Self {
+    fn new(config: FleetConfig, discover: DiscoverConfig, reports: mpsc::Sender<Report>) -> Self {
+        let (search, sightings) = Discover::start(discover.clone());
         Self {
             config: Arc::new(config),
-            discover,
+            discover: (discover, search),
+            sightings,
             reports,
             epoch: Instant::now(),
             attachments: BTreeMap::new(),
@@ -278,8 +274,10 @@ impl Actor {
                 };
                 let _ = answer.send(Ok(self.attachments.values().filter_map(counters).collect()));
             }
-            // The loop has it: the search's other end is there.
-            Command::Reconfigure { .. } => {}
+            Command::Reconfigure { config, answer } => {
+                self.reconfigure(*config);
+                let _ = answer.send(Ok(()));
+            }
         }
     }
 
@@ -315,33 +313,23 @@ impl Actor {
         Ok(removed)
     }
 
-    /// Takes another configuration; gives the new search if it has to be another one.
-    fn reconfigure(
-        &mut self,
-        (mut config, discover): (FleetConfig, DiscoverConfig),
-    ) -> Option<mpsc::Receiver<discover::Event>> {
+    /// Takes another configuration. Another search means other links: everything is looked for again.
+    fn reconfigure(&mut self, (mut config, discover): (FleetConfig, DiscoverConfig)) {
         // What is no configuration stays.
         config.recorder = config.recorder.or_else(|| self.config.recorder.clone());
         config.pin = config.pin.or_else(|| self.config.pin.clone());
         self.config = Arc::new(config);
-        let may_pair = self.config.may_pair;
-        self.attachments.values_mut().for_each(|one| one.machine.set_may_pair(may_pair));
-        let refused: Vec<(u64, Failure)> = self
-            .attachments
-            .iter()
-            .filter_map(|(id, one)| {
-                one.udid().filter(|udid| !self.config.allows(udid)).map(|_| (*id, left_out()))
-            })
-            .collect();
-        self.step_where(|one| one.machine.state() == State::Unsupported, &Event::Reconsidered);
-        refused.into_iter().for_each(|(id, failure)| self.step(id, Event::Failed(failure)));
-        if self.discover.0 == discover {
-            return None;
+        let config = Arc::clone(&self.config);
+        self.attachments.values_mut().for_each(|one| one.machine.set_may_pair(config.may_pair));
+        let refused = |one: &Attachment| one.udid().is_some_and(|udid| !config.allows(udid));
+        let reconsidered = |one: &Attachment| one.machine.state() == State::Unsupported && !refused(one);
+        self.step_where(reconsidered, &Event::Reconsidered);
+        self.step_where(refused, &Event::Failed(left_out()));
+        if self.discover.0 != discover {
+            self.step_where(|_| true, &Event::LinkLost);
+            let (search, sightings) = Discover::start(discover.clone());
+            (self.discover, self.sightings) = ((discover, search), sightings);
         }
-        self.step_where(|_| true, &Event::LinkLost);
-        let (search, sightings) = Discover::start(discover.clone());
-        self.discover = (discover, search);
-        Some(sightings)
     }
 
     async fn leave(mut self) {

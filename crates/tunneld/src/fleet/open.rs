@@ -16,6 +16,7 @@ use tokio::task::JoinError;
 use super::config::FleetConfig;
 use super::dial::{self, DialError};
 use super::trust::ControlChannel;
+use super::verdict::too_old;
 use crate::model;
 use crate::phone::{Failure, Kind};
 
@@ -105,11 +106,7 @@ impl OpenError {
     pub(crate) fn failure(&self) -> Failure {
         let text = self.to_string();
         match self {
-            Self::Transport(TransportError::TooOld(_)) => Failure::new(
-                Kind::Unsupported,
-                text,
-                "use lockdown over usbmuxd with this phone; no tunnel is needed there",
-            ),
+            Self::Transport(error @ TransportError::TooOld(_)) => too_old(error),
             Self::Transport(_) => {
                 Failure::new(Kind::Hold, text, "remove `transport` of this device from the configuration")
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::model::{Device, HopTimes, Identity, State, same_udid};
+use crate::model::{Device, Identity, same_udid};
 
 /// UDIDs that are remembered; the one that is gone the longest makes room.
 const DEVICES: usize = 256;
@@ -76,26 +76,14 @@ impl Roster {
 impl Record {
     /// The phone while it is not here.
     pub(super) fn gone(&self) -> Device {
-        Device {
-            identity: self.identity.clone(),
-            generation: self.generation,
-            state: State::Gone,
-            since: self.gone_since,
-            reason: None,
-            retry_at: None,
-            failures: 0,
-            link: None,
-            tunnel: None,
-            catalogue: None,
-            times: HopTimes::default(),
-            newly_paired: false,
-        }
+        Device::gone(self.identity.clone(), self.generation, self.gone_since)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::State;
 
     fn identity(udid: &str) -> Identity {
         Identity { udid: udid.to_owned(), product_type: None, os_version: None, build: None }

@@ -209,25 +209,14 @@ pub(crate) fn tunnel_to(address: Ipv6Addr, rsd_port: u16) -> Tunnel {
 
 pub(crate) fn device(udid: &str, state: State) -> Device {
     let address = SocketAddrV6::new("fe80::1c2d:3e4f:5061:7283".parse().unwrap(), 58_783, 0, 4);
-    Device {
-        identity: Identity {
-            udid: udid.to_owned(),
-            product_type: Some("iPhone11,6".to_owned()),
-            os_version: Some("17.0.3".to_owned()),
-            build: Some("21A360".to_owned()),
-        },
-        generation: 2,
-        state,
-        since: Instant::now(),
-        reason: None,
-        retry_at: None,
-        failures: 0,
-        link: Some(Link { interface: "eth4".to_owned(), address, source: Source::Mdns }),
-        tunnel: None,
-        catalogue: None,
-        times: HopTimes::default(),
-        newly_paired: false,
-    }
+    let identity = Identity {
+        udid: udid.to_owned(),
+        product_type: Some("iPhone11,6".to_owned()),
+        os_version: Some("17.0.3".to_owned()),
+        build: Some("21A360".to_owned()),
+    };
+    let link = Link { interface: "eth4".to_owned(), address, source: Source::Mdns };
+    Device { state, link: Some(link), ..Device::gone(identity, 2, Instant::now()) }
 }
 
 /// A small catalogue.
