@@ -3,8 +3,9 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,17 +13,21 @@ use iosmux_pairing::control::device::{DeviceControl, PairPolicy};
 use iosmux_pairing::control::host::{HostControl, HostEvent};
 use iosmux_pairing::record::PairRecord;
 use support::{HOST_KEY, Outcome, Scenario, Wire, device_config, device_identity, host_config, run};
-use tracing_subscriber::fmt::MakeWriter;
 use zeroize::Zeroizing;
 
 const PIN: &str = "271828182845";
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread has logged.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Each test runs on a thread of its own and reads what that one has logged.
+struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -31,25 +36,19 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-/// Everything that is written at every level while `work` runs.
+/// Everything that is written at every level while `work` runs. The subscriber is the whole process's: one of a thread
+/// would lose the events whose places another thread, which has none, reaches first.
 fn logged<T>(work: impl FnOnce() -> T) -> (T, Vec<u8>) {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_writer(log.clone())
-        .finish();
-    let result = tracing::subscriber::with_default(subscriber, work);
-    let bytes = log.0.lock().unwrap().clone();
-    (result, bytes)
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_writer(|| Log);
+        tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    });
+    LOGGED.take();
+    (work(), LOGGED.take())
 }
 
 /// A secret in every form in which it could be printed; of long ones their first eight bytes too.
