@@ -50,8 +50,10 @@ pub(crate) const CRATES: &[Place] = &[
     Place { package: "iosmux-capture", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-lab", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-link", layer: Layer::Io, drivers: None },
+    Place { package: "iosmux-service", layer: Layer::Io, drivers: None },
     Place { package: "iosmux-fakephone", layer: Layer::Daemon, drivers: None },
     Place { package: "iosmux-tunneld", layer: Layer::Daemon, drivers: None },
+    Place { package: "iosmux-bridge", layer: Layer::Daemon, drivers: None },
     Place { package: "iosmux", layer: Layer::Front, drivers: None },
     Place { package: "xtask", layer: Layer::Front, drivers: None },
 ];
