@@ -4,7 +4,7 @@ mod cmd;
 #[cfg(target_os = "linux")]
 mod demo;
 mod doctor;
-mod exit;
+mod failure;
 mod output;
 mod registry;
 mod status;

@@ -6,15 +6,12 @@ use std::time::{Duration, Instant};
 
 use console::{Term, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use iosmux_service::log::{self, LevelFilter};
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How wide the names of steps are.
 const STEP_WIDTH: usize = 18;
-
-/// Every phone on a link bears the same name (protocol.md §2): that they say so of each other is no news here.
-const LOG_FILTER: &str = "warn,iosmux_mdns::io::announce=error";
 
 /// The terminal, or what stands in for it.
 #[derive(Debug, Clone)]
@@ -39,9 +36,7 @@ impl Output {
 
     /// Sends log lines to stderr, above the steps. The variable IOSMUX_LOG chooses them.
     pub(crate) fn log(&self) {
-        let filter = EnvFilter::try_from_env("IOSMUX_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-        let colours = console::colors_enabled_stderr();
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(self.clone()).init();
+        log::start(LevelFilter::WARN, self.clone(), console::colors_enabled_stderr(), io::stderr());
     }
 
     /// Shows a step that began at `start`.

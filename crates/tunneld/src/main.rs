@@ -3,23 +3,22 @@
 //! | file | what |
 //! |---|---|
 //! | `cmd` | the commands, one file each |
-//! | `log` | where log lines go: the journal, a terminal, JSON |
-//! | `notify` | what systemd is told |
+//! | `status` | what systemd is told of the phones |
 
 mod cmd;
-mod log;
-mod notify;
+mod status;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use iosmux_service::log;
 
 fn main() -> ExitCode {
     let cli = cmd::Cli::parse();
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
-    log::start(&cli.log_filter(), io::stderr, terminal, &stderr);
+    log::start(cli.log_level(), io::stderr, terminal, &stderr);
     match cmd::run(cli, &mut io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

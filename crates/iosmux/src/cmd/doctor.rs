@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::status::Daemon;
 use crate::doctor::Examination;
-use crate::exit::Told;
+use crate::failure::Told;
 use crate::output::Output;
 
 /// Look at every hop between this computer and its phones, and say what is broken and what to do

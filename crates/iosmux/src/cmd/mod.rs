@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::exit::{Exit, Told};
+use crate::failure::{self, Told};
 use crate::output::Output;
 
 mod completions;
@@ -57,7 +57,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             if !error.is::<Told>() {
                 output.error(&error);
             }
-            Exit::of(&error).into()
+            failure::exit(&error).into()
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use tokio::time::sleep;
 
-use crate::exit::NoPhone;
+use crate::failure::NoPhone;
 use crate::output::Output;
 use crate::registry::{DEFAULT_URL, Registry, URL_VARIABLE};
 use crate::status::Status;

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use super::count;
-use crate::exit::{Exit, PhoneFailed, PhonesMissing};
+use crate::failure::{PhoneFailed, PhonesMissing};
 use crate::output::Output;
+use iosmux_service::Exit;
 
 /// How long phones are looked for.
 const SEARCH: Duration = Duration::from_secs(10);

@@ -4,10 +4,10 @@ use listeners::Protocol;
 use serde_json::{Map, Value};
 
 use super::Check;
-use crate::exit::Exit;
 use crate::registry::wire::{Search, Version};
 use crate::registry::{Registry, RegistryError};
 use crate::table::lasting;
+use iosmux_service::Exit;
 
 const DAEMON: &str = "daemon";
 const SEARCH: &str = "search";

@@ -8,7 +8,7 @@ use iosmux_link::{Interface, Interfaces, Selection};
 use nix::sys::utsname::uname;
 
 use super::Check;
-use crate::exit::Exit;
+use iosmux_service::Exit;
 
 const SYSTEM: &str = "system";
 const TUNNELS: &str = "tunnels";

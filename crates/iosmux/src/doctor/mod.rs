@@ -7,8 +7,8 @@ mod phones;
 use console::style;
 use serde::Serialize;
 
-use crate::exit::Exit;
 use crate::registry::Registry;
+use iosmux_service::Exit;
 
 /// The form of the JSON. It changes when a field changes its meaning or goes away; new fields keep it.
 const SCHEMA: &str = "iosmux-doctor/1";

@@ -1,11 +1,11 @@
 //! Each phone that the daemon knows, and each address where one may be.
 
 use super::Check;
-use crate::exit::Exit;
 use crate::registry::wire::{Device, Standing, Unidentified};
 use crate::registry::{Registry, RegistryError};
 use crate::status::words;
 use crate::table::lasting;
+use iosmux_service::Exit;
 
 const PHONE: &str = "phone";
 

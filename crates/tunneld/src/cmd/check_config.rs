@@ -7,7 +7,7 @@ use clap::Args;
 use iosmux_tunneld::config::{Config, ConfigError, Environment, Overrides, Problem, Settings};
 use serde::Serialize;
 
-use super::exit::Failure;
+use super::failure::Failure;
 
 /// The version of the JSON that is printed.
 const SCHEMA: &str = "iosmux-tunneld-check-config/1";

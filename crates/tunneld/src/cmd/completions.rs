@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
-use super::exit::Failure;
+use super::failure::Failure;
 
 /// Print the completions of a shell
 #[derive(Debug, Args)]

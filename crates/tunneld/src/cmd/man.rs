@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Command;
 use clap_mangen::Man;
 
-use super::exit::Failure;
+use super::failure::Failure;
 
 /// Prints the manual page: the program, then each command that people use.
 pub(super) fn run(mut command: Command, out: &mut dyn Write) -> Result<(), Failure> {

@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use iosmux_service::log::LevelFilter;
 
 mod check_config;
 mod completions;
-mod exit;
+mod failure;
 mod holder;
 mod man;
 mod resume;
@@ -15,7 +16,7 @@ mod sources;
 mod supervise;
 mod up;
 
-use exit::Failure;
+use failure::Failure;
 
 /// Keeps a tunnel to every iPhone on this computer's links, and serves the registry that other tools use
 #[derive(Debug, Parser)]
@@ -28,9 +29,6 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failure, 2 usage or configuration, 4 permission, 6 unsupported here.
 Logs: IOSMUX_LOG=debug, or of one part: IOSMUX_LOG=iosmux_mdns=trace. As JSON: IOSMUX_LOG_FORMAT=json. Colours: off with NO_COLOR.";
-
-/// Every phone on a link bears the same name (protocol.md §2): that they say so of each other is no news here.
-const QUIET: &str = "iosmux_mdns::io::announce=error";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -47,9 +45,8 @@ enum Command {
 
 impl Cli {
     /// Which log lines are shown unless a variable says otherwise: in the foreground only what is wrong.
-    pub(crate) fn log_filter(&self) -> String {
-        let level = if matches!(self.command, Command::Run(_)) { "info" } else { "warn" };
-        format!("{level},{QUIET}")
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        if matches!(self.command, Command::Run(_)) { LevelFilter::INFO } else { LevelFilter::WARN }
     }
 }
 

@@ -8,7 +8,7 @@ use iosmux_tunneld::remoted::guard::LONGEST;
 use iosmux_tunneld::remoted::watchdog::{Ended, watch};
 use nix::unistd::Pid;
 
-use super::exit::Failure;
+use super::failure::Failure;
 
 /// Resume a process as soon as stdin ends
 #[derive(Debug, Args)]

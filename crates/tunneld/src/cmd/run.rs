@@ -7,7 +7,7 @@ use iosmux_tunneld::config::Settings;
 use iosmux_tunneld::daemon::{self, Daemon};
 use iosmux_tunneld::fleet::Fleet;
 
-use super::exit::Failure;
+use super::failure::Failure;
 use super::holder;
 use super::sources::{self, Sources};
 use super::supervise::{Signals, supervise};

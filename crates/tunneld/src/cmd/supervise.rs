@@ -4,11 +4,12 @@ use std::future::{Future, pending};
 use std::io;
 use std::time::Duration;
 
+use iosmux_service::notify;
 use iosmux_tunneld::fleet::Fleet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::notify;
+use crate::status;
 
 /// The signals that are followed, from the moment when this is made.
 pub(super) struct Signals {
@@ -53,11 +54,11 @@ pub(super) async fn supervise<R: Future<Output = ()>>(
     fleet: &Fleet,
     mut reload: impl FnMut() -> R,
 ) {
-    let status = notify::status_line(&fleet.snapshot());
-    notify::ready(&status);
+    let line = status::line(&fleet.snapshot());
+    notify::ready(&line);
     let _stopping = Stopping;
     let told = async {
-        tokio::join!(tell_status(fleet, status), tell_alive(fleet));
+        tokio::join!(tell_status(fleet, line), tell_alive(fleet));
     };
     let asked = async {
         loop {
@@ -67,7 +68,7 @@ pub(super) async fn supervise<R: Future<Output = ()>>(
                 _ = signals.hang_up.recv() => {
                     notify::reloading();
                     reload().await;
-                    notify::ready(&notify::status_line(&fleet.snapshot()));
+                    notify::ready(&status::line(&fleet.snapshot()));
                 }
             }
         }
@@ -81,10 +82,10 @@ async fn tell_status(fleet: &Fleet, mut told: String) {
     // What changed before is news too.
     snapshots.mark_changed();
     while snapshots.changed().await.is_ok() {
-        let status = notify::status_line(&snapshots.borrow_and_update());
-        if status != told {
-            notify::status(&status);
-            told = status;
+        let line = status::line(&snapshots.borrow_and_update());
+        if line != told {
+            notify::status(&line);
+            told = line;
         }
     }
     pending::<()>().await;
@@ -173,7 +174,7 @@ mod tests {
         let (fleet, inbox) = channel();
         let story = async {
             for state in [State::AwaitingTrust, State::AwaitingTrust, State::CatalogueKnown, State::Suspect] {
-                let devices = vec![notify::tests::phone(1, state)];
+                let devices = vec![status::tests::phone(1, state)];
                 inbox.snapshot.send(Arc::new(Snapshot { devices, ..Snapshot::default() })).unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -10,7 +10,7 @@ use iosmux_tunneld::model::{Happening, Identity, Snapshot, State, Tunnel};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::exit::Failure;
+use super::failure::Failure;
 use super::run::{block_on, start};
 use super::sources::Sources;
 use super::supervise::Signals;
@@ -177,7 +177,7 @@ fn words(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::tests::phone;
+    use crate::status::tests::phone;
     use iosmux_tunnel::Transport;
     use iosmux_tunneld::model::Reason;
 

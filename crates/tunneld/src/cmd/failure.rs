@@ -1,22 +1,12 @@
-//! How a command ends: its reason and its exit code.
+//! Why a command fails, and with which exit code.
 
 use std::error::Error;
 use std::io;
-use std::process::ExitCode;
 
 use iosmux_pairing::store::StoreError;
+use iosmux_service::Exit;
 use iosmux_tunneld::config::ConfigError;
 use iosmux_tunneld::daemon::StartError;
-
-/// The exit codes of every program of iosmux that this one gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    Failure = 1,
-    Usage = 2,
-    Permission = 4,
-    UnsupportedHere = 6,
-}
 
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
@@ -60,29 +50,13 @@ impl Failure {
 
 /// By what stands in an error's chain of causes.
 fn of(error: &(dyn Error + 'static)) -> Exit {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if matches!(error.downcast_ref(), Some(StoreError::Permissions { .. })) {
-            return Exit::Permission;
-        }
-        match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(io::ErrorKind::PermissionDenied) => return Exit::Permission,
-            Some(io::ErrorKind::Unsupported) => return Exit::UnsupportedHere,
-            _ => {}
-        }
-        cause = error.source();
-    }
-    Exit::Failure
+    Exit::of(error, |cause| {
+        matches!(cause.downcast_ref(), Some(StoreError::Permissions { .. })).then_some(Exit::Permission)
+    })
 }
 
 fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
 }
 
 #[cfg(test)]

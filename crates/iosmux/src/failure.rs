@@ -1,20 +1,9 @@
-//! How a command ends: the exit codes that scripts rely on.
+//! Why a command fails, and with which exit code.
 
-use std::io;
-use std::process::ExitCode;
+use std::error::Error;
 
 use iosmux_pairing::store::StoreError;
-
-/// The exit codes of every iosmux command. 2 is given by the argument parser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    Failure = 1,
-    DeviceNotFound = 3,
-    Permission = 4,
-    NotPaired = 5,
-    UnsupportedHere = 6,
-}
+use iosmux_service::Exit;
 
 /// No phone answered, or not as many as were asked for.
 #[derive(Debug, thiserror::Error)]
@@ -52,42 +41,32 @@ pub(crate) struct PhoneFailed {
 #[error("the reason was told")]
 pub(crate) struct Told(pub(crate) Exit);
 
-impl Exit {
-    /// The code for an error, by what stands in its chain of causes.
-    pub(crate) fn of(error: &anyhow::Error) -> Self {
-        error.chain().find_map(Self::of_cause).unwrap_or(Self::Failure)
-    }
-
-    fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        #[cfg(target_os = "linux")]
-        if cause.is::<iosmux_lab::Unsupported>() {
-            return Some(Self::UnsupportedHere);
-        }
-        if cause.is::<PhonesMissing>() || cause.is::<NoPhone>() {
-            return Some(Self::DeviceNotFound);
-        }
-        if let Some(Told(exit)) = cause.downcast_ref() {
-            return Some(*exit);
-        }
-        if let Some(failed) = cause.downcast_ref::<PhoneFailed>() {
-            return Some(failed.exit);
-        }
-        let denied =
-            cause.downcast_ref::<io::Error>().map(io::Error::kind) == Some(io::ErrorKind::PermissionDenied);
-        let open = matches!(cause.downcast_ref(), Some(StoreError::Permissions { .. }));
-        (denied || open).then_some(Self::Permission)
-    }
+/// The code for an error, by what stands in its chain of causes.
+pub(crate) fn exit(error: &anyhow::Error) -> Exit {
+    Exit::of(error.as_ref(), of_cause)
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+fn of_cause(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    #[cfg(target_os = "linux")]
+    if cause.is::<iosmux_lab::Unsupported>() {
+        return Some(Exit::UnsupportedHere);
     }
+    if cause.is::<PhonesMissing>() || cause.is::<NoPhone>() {
+        return Some(Exit::DeviceNotFound);
+    }
+    if let Some(Told(exit)) = cause.downcast_ref() {
+        return Some(*exit);
+    }
+    if let Some(failed) = cause.downcast_ref::<PhoneFailed>() {
+        return Some(failed.exit);
+    }
+    matches!(cause.downcast_ref(), Some(StoreError::Permissions { .. })).then_some(Exit::Permission)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     fn failed(next_step: Option<&str>) -> PhoneFailed {
         PhoneFailed {
@@ -101,14 +80,14 @@ mod tests {
     #[test]
     fn a_cause_anywhere_in_the_chain_decides() {
         let missing = PhonesMissing { found: 0, wanted: 1, seconds: 10, trouble: String::new() };
-        assert_eq!(Exit::of(&anyhow::Error::new(missing).context("in the lab")), Exit::DeviceNotFound);
+        assert_eq!(exit(&anyhow::Error::new(missing).context("in the lab")), Exit::DeviceNotFound);
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(Exit::of(&anyhow::Error::new(denied).context("create the file")), Exit::Permission);
-        assert_eq!(Exit::of(&anyhow::Error::new(failed(None)).context("demo")), Exit::NotPaired);
+        assert_eq!(exit(&anyhow::Error::new(denied).context("create the file")), Exit::Permission);
+        assert_eq!(exit(&anyhow::Error::new(failed(None)).context("demo")), Exit::NotPaired);
         let open = StoreError::Permissions { path: "x".into(), mode: 0o755, wanted: 0o700 };
-        assert_eq!(Exit::of(&open.into()), Exit::Permission);
-        assert_eq!(Exit::of(&Told(Exit::UnsupportedHere).into()), Exit::UnsupportedHere);
-        assert_eq!(Exit::of(&anyhow::anyhow!("other")), Exit::Failure);
+        assert_eq!(exit(&open.into()), Exit::Permission);
+        assert_eq!(exit(&Told(Exit::UnsupportedHere).into()), Exit::UnsupportedHere);
+        assert_eq!(exit(&anyhow::anyhow!("other")), Exit::Failure);
     }
 
     #[cfg(target_os = "linux")]
@@ -116,7 +95,7 @@ mod tests {
     fn a_machine_without_a_lab_is_unsupported() {
         let unsupported =
             iosmux_lab::Unsupported { what: "x", why: "y", found: "z".to_owned(), fix: "w".to_owned() };
-        assert_eq!(Exit::of(&unsupported.into()), Exit::UnsupportedHere);
+        assert_eq!(exit(&unsupported.into()), Exit::UnsupportedHere);
     }
 
     #[test]

@@ -1,54 +1,9 @@
-//! What systemd is told: ready, what goes on, still alive, reloading, stopping. Elsewhere nobody listens.
-
-use std::time::Duration;
-
-use sd_notify::NotifyState;
+//! What systemd is told of the phones, in one line.
 
 use iosmux_tunneld::model::{Device, Snapshot, State};
 
-/// The registry listens.
-pub(crate) fn ready(status: &str) {
-    send(&[NotifyState::Ready, NotifyState::Status(status)]);
-}
-
-/// What goes on, in one line.
-pub(crate) fn status(status: &str) {
-    send(&[NotifyState::Status(status)]);
-}
-
-/// The configuration is being read again; [`ready`] says that it was.
-pub(crate) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => send(&[NotifyState::Reloading, now]),
-        Err(error) => {
-            tracing::warn!(%error, "systemd is not told of the reload: there is no monotonic clock");
-        }
-    }
-}
-
-/// The end has begun.
-pub(crate) fn stopping() {
-    send(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
-}
-
-/// Still alive.
-pub(crate) fn alive() {
-    send(&[NotifyState::Watchdog]);
-}
-
-/// How often systemd wants to hear [`alive`]: twice in the time after which it would end us. Source: sd_watchdog_enabled(3).
-pub(crate) fn alive_interval() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|longest| longest / 2).filter(|interval| !interval.is_zero())
-}
-
-fn send(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd can't be told: is $NOTIFY_SOCKET reachable from here?");
-    }
-}
-
 /// How many phones there are and what they wait for, e.g. `2 phones, 1 ready, 1 awaits trust: tap Trust on iPhone11,6 …`.
-pub(crate) fn status_line(snapshot: &Snapshot) -> String {
+pub(crate) fn line(snapshot: &Snapshot) -> String {
     let here: Vec<&Device> = snapshot.devices.iter().filter(|device| device.state != State::Gone).collect();
     let mut line = match here.len() {
         0 => "no phones".to_owned(),
@@ -75,7 +30,7 @@ pub(crate) fn status_line(snapshot: &Snapshot) -> String {
 }
 
 /// What people call a phone, with the UDID that commands take.
-pub(crate) fn name(device: &Device) -> String {
+fn name(device: &Device) -> String {
     let udid = &device.identity.udid;
     match &device.identity.product_type {
         Some(product) => format!("{product} {udid}"),
@@ -104,7 +59,7 @@ pub(crate) mod tests {
     fn one_line_says_how_many_there_are_and_what_they_wait_for() {
         let told = |states: &[State]| {
             let devices = (1..).zip(states).map(|(number, state)| phone(number, *state)).collect();
-            status_line(&Snapshot { devices, ..Snapshot::default() })
+            line(&Snapshot { devices, ..Snapshot::default() })
         };
         let lines = [
             told(&[]),

@@ -1,9 +1,11 @@
-//! Where log lines go: the journal when it listens at stderr, else text or JSON on stderr.
+//! Which log lines there are, and where they go: the journal when it listens at stderr, else text or JSON on stderr.
 
 use std::env;
 use std::os::fd::AsFd;
 
 use nix::sys::stat::fstat;
+pub use tracing_subscriber::filter::LevelFilter;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -11,6 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Chooses log lines, as in every program of iosmux.
 const FILTER_VARIABLE: &str = "IOSMUX_LOG";
+/// Every phone on a link bears the same name (protocol.md §2): that they say so of each other is no news anywhere.
+const QUIET: &str = "iosmux_mdns::io::announce=error";
 /// `json` or `text`.
 const FORMAT_VARIABLE: &str = "IOSMUX_LOG_FORMAT";
 
@@ -25,15 +29,17 @@ enum Format {
     Text,
 }
 
-/// Begins to log. `stderr` is the file behind `writer`, `filter` what holds unless IOSMUX_LOG says otherwise.
-pub(crate) fn start(
-    filter: &str,
+/// Begins to log into `writer`; `stderr` is the file behind it, and `terminal` whether that is one. Without IOSMUX_LOG what
+/// is at `level` or worse is written.
+pub fn start(
+    level: LevelFilter,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
     terminal: bool,
     stderr: impl AsFd,
 ) {
     let variable = |name| env::var(name).ok();
-    let filter = EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new(filter));
+    let filter = EnvFilter::try_from_env(FILTER_VARIABLE)
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},{QUIET}")));
     let journal = variable("JOURNAL_STREAM");
     let format = format(variable(FORMAT_VARIABLE).as_deref(), journal.as_deref(), stderr);
     let registry = tracing_subscriber::registry().with(filter);

@@ -1,0 +1,13 @@
+//! What every program of iosmux needs towards the system it runs under.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`notify`] | what systemd is told: ready, what goes on, still alive, reloading, stopping |
+//! | [`log`] | where log lines go: the journal, a terminal, JSON; and which of them |
+//! | [`exit`] | the exit codes that scripts rely on |
+
+pub mod exit;
+pub mod log;
+pub mod notify;
+
+pub use exit::Exit;
