@@ -45,6 +45,7 @@ pub(crate) const CRATES: &[Place] = &[
         drivers: Some(&["src/io", "src/io.rs", "src/rsd/io.rs"]),
     },
     Place { package: "iosmux-pairing", layer: Layer::Wire, drivers: Some(&["src/io", "src/store.rs"]) },
+    Place { package: "iosmux-usb", layer: Layer::Wire, drivers: Some(&[]) },
     Place { package: "iosmux-mdns", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-tunnel", layer: Layer::Io, drivers: Some(&["src/io", "src/io.rs"]) },
     Place { package: "iosmux-capture", layer: Layer::Io, drivers: None },
