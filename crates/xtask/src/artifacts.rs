@@ -2,10 +2,12 @@
 
 use crate::process::Log;
 use crate::project::Project;
+use crate::vm::guest::guests_of;
 use anyhow::{Result, anyhow};
 use cargo_metadata::{Artifact, Message, Package, Target, TargetKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// The longest that a cold build may take.
@@ -15,6 +17,8 @@ const BUILD_DEADLINE: Duration = Duration::from_secs(40 * 60);
 pub(crate) const NET: &str = "net-tests";
 /// The same for tests against independent clients.
 pub(crate) const PEERS: &str = "peer-tests";
+/// The same for tests that run in guests.
+pub(crate) const VM: &str = "vm-tests";
 
 /// One program that holds tests.
 #[derive(Clone, Debug)]
@@ -23,7 +27,7 @@ pub(crate) struct TestProgram {
     pub(crate) package: String,
     /// Name of the target.
     pub(crate) target: String,
-    /// `net-tests`, `peer-tests` or, for the unit tier, none.
+    /// `net-tests`, `peer-tests`, `vm-tests` or, for the unit tier, none.
     pub(crate) feature: Option<&'static str>,
     /// The program.
     pub(crate) path: PathBuf,
@@ -53,11 +57,33 @@ pub(crate) struct Built {
 pub(crate) fn build(project: &Project, log: &mut Log) -> Result<Built> {
     let mut command = project.cargo();
     command.args(["test", "--workspace", "--all-features", "--no-run", "--locked"]);
+    built_by(project, log, "build of all tests", command)
+}
+
+/// Builds one test, the programs of its package, and those of `with`.
+pub(crate) fn build_one(
+    project: &Project,
+    log: &mut Log,
+    (package, test): (&str, &str),
+    with: &[String],
+) -> Result<Built> {
+    let mut command = project.cargo();
+    command.args(["test", "--no-run", "--all-features", "-p", package, "--test", test]);
+    let mut built = built_by(project, log, &format!("build of {package} {test}"), command)?;
+    for package in with {
+        let mut command = project.cargo();
+        command.args(["build", "--all-features", "--bins", "-p", package]);
+        built.binaries.extend(built_by(project, log, &format!("build of {package}"), command)?.binaries);
+    }
+    Ok(built)
+}
+
+fn built_by(project: &Project, log: &mut Log, what: &str, mut command: Command) -> Result<Built> {
     command.arg("--message-format=json-render-diagnostics");
-    let done = log.run("build of all tests", &mut command, BUILD_DEADLINE)?;
+    let done = log.run(what, &mut command, BUILD_DEADLINE)?;
     if !done.success() {
-        log.show_failure("build of all tests", &done.output);
-        return Err(anyhow!("the tests do not build"));
+        log.show_failure(what, &done.output);
+        return Err(anyhow!("{what} failed"));
     }
     let mut built = Built::default();
     for line in done.output.lines().filter(|line| line.starts_with('{')) {
@@ -100,7 +126,7 @@ impl Built {
 fn feature_of(target: &Target, text: &str) -> Option<&'static str> {
     let required = |feature: &str| target.required_features.iter().any(|name| name == feature);
     let at_head = |feature: &str| text.contains(&format!("#![cfg(feature = \"{feature}\")]"));
-    [NET, PEERS].into_iter().find(|feature| required(feature) || at_head(feature))
+    [NET, PEERS, VM].into_iter().find(|feature| required(feature) || at_head(feature))
 }
 
 /// The source text of a target's root file.
@@ -108,7 +134,7 @@ pub(crate) fn text_of(target: &Target) -> String {
     std::fs::read_to_string(&target.src_path).unwrap_or_default()
 }
 
-/// What is wrong with the way in which a package declares its net and peer tests.
+/// What is wrong with the way in which a package declares its net, peer and vm tests.
 ///
 /// A test that needs more than Rust requires its feature, so that a plain `cargo test` passes anywhere, and its package
 /// says where it runs: `[package.metadata.iosmux] net-tests = "inside" | "outside"` a namespace.
@@ -116,18 +142,26 @@ pub(crate) fn undeclared(package: &Package, read: &dyn Fn(&Target) -> String) ->
     let mut wrong = Vec::new();
     let tests: Vec<(&Target, Option<&str>)> =
         package.targets.iter().map(|target| (target, feature_of(target, &read(target)))).collect();
-    for feature in [NET, PEERS] {
+    for feature in [NET, PEERS, VM] {
         if package.features.contains_key(feature) && tests.iter().all(|(_, found)| *found != Some(feature)) {
             wrong.push(format!("{}: feature {feature} has no test target", package.name));
         }
     }
     for (target, feature) in tests {
-        if feature.is_none() && target.kind.contains(&TargetKind::Test) && target.name.starts_with("net_") {
-            wrong.push(format!("{}: test {} must require the feature {NET}", package.name, target.name));
+        for (start, needed) in [("net_", NET), ("vm_", VM)] {
+            let named = target.kind.contains(&TargetKind::Test) && target.name.starts_with(start);
+            if feature.is_none() && named {
+                wrong.push(format!(
+                    "{}: test {} must require the feature {needed}",
+                    package.name, target.name
+                ));
+            }
         }
-        if let Some(Err(reason)) = feature.map(|feature| place_of(package, feature, &target.name)) {
-            wrong.push(reason);
-        }
+        wrong.extend(match feature {
+            None => None,
+            Some(VM) => guests_of(package, &target.name).err(),
+            Some(feature) => place_of(package, feature, &target.name).err(),
+        });
     }
     wrong
 }
@@ -213,6 +247,22 @@ mod tests {
     fn a_test_without_a_place_is_named() {
         let sample = package(&test_target("peers_a", r#"["peer-tests"]"#), r#"{"peer-tests":[]}"#, "null");
         assert_eq!(undeclared(&sample, &no_text).len(), 1);
+    }
+
+    #[test]
+    fn a_vm_test_names_its_guests() {
+        let target = test_target("vm_usb", r#"["vm-tests"]"#);
+        let with = |metadata: &str| undeclared(&package(&target, r#"{"vm-tests":[]}"#, metadata), &no_text);
+        assert_eq!(with(r#"{"iosmux":{"vm-tests":{"vm_usb":["6.12","6.1"]}}}"#), Vec::<String>::new());
+        for metadata in [
+            "null",
+            r#"{"iosmux":{"vm-tests":{"vm_usb":["5.4"]}}}"#,
+            r#"{"iosmux":{"vm-tests":{"vm_usb":[]}}}"#,
+        ] {
+            assert_eq!(with(metadata).len(), 1, "{metadata}");
+        }
+        let plain = package(&test_target("vm_usb", "[]"), "{}", "null");
+        assert_eq!(undeclared(&plain, &no_text), ["sample: test vm_usb must require the feature vm-tests"]);
     }
 
     #[test]

@@ -54,6 +54,29 @@ impl Debs {
         Ok(folder.join("root"))
     }
 
+    /// The one package that a metapackage of `suite` stands for, without what it depends on: a kernel.
+    pub(crate) fn stood_for(
+        cache: &Cache,
+        log: &mut Log,
+        name: &str,
+        (suite, metapackage): (&str, &str),
+        (way, finish): (&str, impl FnOnce(&Path, &mut Log) -> Result<()>),
+    ) -> Result<PathBuf> {
+        let spec = format!("{suite} {metapackage} {way} {LAYOUT}");
+        let folder = cache.entry(name, &spec, |folder| {
+            let mirror = usable_mirror(metapackage, suite)?;
+            log.say(&format!("{metapackage} from Debian's {suite}"));
+            lists(log, folder, suite, &mirror)?;
+            let table = printed(&mut apt("apt-cache", folder, &["depends", metapackage]))?;
+            let package = first_dependency(&table).with_context(|| format!("{metapackage}, {suite}"))?;
+            let mut download = apt("apt-get", folder, &["download", package]);
+            run(log, "apt-get download", download.current_dir(folder.join("cache/archives")))?;
+            unpack(log, folder)?;
+            finish(&folder.join("root"), log)
+        })?;
+        Ok(folder.join("root"))
+    }
+
     fn at(folder: &Path) -> Result<Self> {
         let root = folder.join("root");
         let loader = find_loader(&root)?;
@@ -77,15 +100,20 @@ impl Debs {
 }
 
 fn unpacked(log: &mut Log, folder: &Path, suite: &str, packages: &[&str]) -> Result<()> {
-    for tool in ["apt-get", "dpkg-deb"] {
-        let there = Command::new(tool).arg("--version").output().is_ok();
-        ensure!(there, "{tool} is not there: {} come from Debian's {suite}", packages.join(", "));
-    }
-    let uris = printed(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
-    let mirror = mirror(&uris).context("apt has no Debian mirror configured (apt-get indextargets)")?;
+    let mirror = usable_mirror(&packages.join(", "), suite)?;
     log.say(&format!("{} from Debian's {suite}", packages.join(", ")));
     fetch(log, folder, suite, &mirror, packages)?;
     unpack(log, folder)
+}
+
+/// The mirror that this machine's apt uses, if it has what unpacking takes.
+fn usable_mirror(what: &str, suite: &str) -> Result<String> {
+    for tool in ["apt-get", "dpkg-deb"] {
+        let there = Command::new(tool).arg("--version").output().is_ok();
+        ensure!(there, "{tool} is not there: {what} come from Debian's {suite}");
+    }
+    let uris = printed(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))?;
+    mirror(&uris).context("apt has no Debian mirror configured (apt-get indextargets)")
 }
 
 /// Writes an executable script.
@@ -115,7 +143,14 @@ fn mirror(uris: &str) -> Option<String> {
     uris.lines().map(str::trim).find(|uri| uri.trim_end_matches('/').ends_with("/debian")).map(String::from)
 }
 
-fn fetch(log: &mut Log, folder: &Path, suite: &str, mirror: &str, packages: &[&str]) -> Result<()> {
+/// The first package that `apt-cache depends` names, indented, below the package itself.
+fn first_dependency(table: &str) -> Result<&str> {
+    let mut found = table.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    found.find(|name| !name.starts_with('<')).context("the metapackage depends on nothing")
+}
+
+/// Fetches the suite's lists of packages into `folder`.
+fn lists(log: &mut Log, folder: &Path, suite: &str, mirror: &str) -> Result<()> {
     for name in ["state/lists/partial", "cache/archives/partial", "parts"] {
         std::fs::create_dir_all(folder.join(name))?;
     }
@@ -127,7 +162,11 @@ fn fetch(log: &mut Log, folder: &Path, suite: &str, mirror: &str, packages: &[&s
         configuration(folder, &printed(Command::new("apt-config").arg("dump"))?)?,
     )?;
     let mut update = apt("apt-get", folder, &["update"]);
-    run(log, "apt-get update", &mut update)?;
+    run(log, "apt-get update", &mut update)
+}
+
+fn fetch(log: &mut Log, folder: &Path, suite: &str, mirror: &str, packages: &[&str]) -> Result<()> {
+    lists(log, folder, suite, mirror)?;
     let mut install =
         apt("apt-get", folder, &["install", "--download-only", "--no-install-recommends", "-y"]);
     for package in packages {
@@ -274,6 +313,13 @@ mod tests {
         let wrong = revision(table, "1.95").unwrap_err().to_string();
         assert_eq!(wrong, "1.95 is needed and only 1.96.1+dfsg1-2~bpo13+1, 1.95.0+dfsg1-2~bpo13+1 is there");
         assert!(revision("", "1.95.0").is_err());
+    }
+
+    #[test]
+    fn a_metapackage_names_what_it_stands_for() {
+        let table = "linux-image-amd64\n  Depends: linux-image-6.1.0-56-amd64\n  Suggests: fdutils\n";
+        assert_eq!(first_dependency(table).unwrap(), "linux-image-6.1.0-56-amd64");
+        assert!(first_dependency("linux-image-amd64\n").is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod provision;
 mod python;
 mod table;
 mod tier;
+mod vm;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -51,12 +52,14 @@ enum Task {
     Docs,
     /// Put what a tier needs into $IOSMUX_CACHE and print its environment as KEY=VALUE lines.
     Provision {
-        /// The tier; only `peers` and `darwin` need anything.
+        /// The tier; `net`, `peers`, `darwin` and `vm` need something.
         tier: Tier,
     },
     /// Measure, on a machine that does nothing else; fails when a target is missed.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run one test program in a guest.
+    Vm(vm::hand::ByHand),
     /// Bring `lo` up in this namespace and become PROGRAM.
     #[command(name = namespace::ENTER, hide = true)]
     EnterNamespace {
@@ -87,6 +90,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Docs => lint::docs::write(&Project::find()?).map(|()| true),
         Task::Provision { tier } => provision::print(&Project::find()?, tier).map(|()| true),
         Task::Bench(bench) => bench.run(),
+        Task::Vm(by_hand) => by_hand.run(&Project::find()?),
         Task::EnterNamespace { program } => namespace::become_inside(&program).map(|()| true),
     }
 }

@@ -9,6 +9,8 @@ use crate::process::Log;
 use crate::project::Project;
 use crate::python::Python;
 use crate::tier::Tier;
+use crate::vm::Machine;
+use crate::vm::guest::Guest;
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
 
@@ -27,6 +29,7 @@ pub(crate) fn print(project: &Project, tier: Tier) -> Result<()> {
         Tier::Net => net(&mut log)?,
         Tier::Peers => peers(&mut log)?,
         Tier::Darwin => Darwin::provide(&mut log)?.environment()?,
+        Tier::Vm => Machine::provide(&mut log, &Guest::ALL)?.environment(),
         Tier::Lint | Tier::Unit => Vec::new(),
     };
     for (name, value) in variables {

@@ -115,7 +115,7 @@ fn house_rules(session: &mut Session<'_>) -> Result<()> {
     report(session, "arrows between crates point downward", layers::wrong(&uses));
     let undeclared =
         packages.iter().flat_map(|package| artifacts::undeclared(package, &artifacts::text_of)).collect();
-    report(session, "net and peer tests are declared", undeclared);
+    report(session, "net, peer and vm tests are declared", undeclared);
     sources(session, project, &files)?;
 
     let mut lines = Vec::new();

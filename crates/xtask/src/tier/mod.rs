@@ -5,6 +5,7 @@ mod lint;
 mod net;
 mod peers;
 mod unit;
+mod vm;
 
 use crate::artifacts::{self, Built, TestProgram};
 use crate::count::{self, Counts};
@@ -34,11 +35,14 @@ pub(crate) enum Tier {
     Peers,
     /// What macOS gets, built for it on this machine.
     Darwin,
+    /// Real kernels in QEMU, with a phone on their USB.
+    Vm,
 }
 
 impl Tier {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Lint, Self::Unit, Self::Net, Self::Peers, Self::Darwin];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Lint, Self::Unit, Self::Net, Self::Peers, Self::Darwin, Self::Vm];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Tier {
             Self::Net => "net",
             Self::Peers => "peers",
             Self::Darwin => "darwin",
+            Self::Vm => "vm",
         }
     }
 
@@ -58,6 +63,7 @@ impl Tier {
             Self::Net => net::ABOUT,
             Self::Peers => peers::ABOUT,
             Self::Darwin => darwin::ABOUT,
+            Self::Vm => vm::ABOUT,
         }
     }
 }
@@ -110,6 +116,11 @@ impl<'a> Session<'a> {
                 }
             }
         }
+    }
+
+    /// Counts tests that a guest ran.
+    pub(crate) fn count(&mut self, counts: Counts) {
+        self.counts.add(counts);
     }
 
     /// Counts and names what is left out, and why.
@@ -204,6 +215,7 @@ pub(crate) fn run(project: &Project, chosen: &[Tier], without: &[Tier]) -> Resul
                 Tier::Net => net::run(&mut session),
                 Tier::Peers => peers::run(&mut session),
                 Tier::Darwin => darwin::run(&mut session),
+                Tier::Vm => vm::run(&mut session),
             };
             if let Err(error) = result {
                 session.check(&format!("tier {}", tier.name()), Err(vec![format!("{error:#}")]));
