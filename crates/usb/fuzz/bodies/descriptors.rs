@@ -1,0 +1,62 @@
+//! What must hold for any bytes given as descriptors. Shared by the fuzz target and the unit tier's seeded run.
+
+use iosmux_usb::descriptor::MAX_CONFIGURATION;
+use iosmux_usb::{Configuration, Descriptors, Device, Mode};
+
+/// What the bytes were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Descriptors with a private function.
+    Private,
+    /// Descriptors without one.
+    Plain,
+    /// None.
+    Bad,
+}
+
+/// Reads the bytes and checks what came out.
+pub(crate) fn descriptors(bytes: &[u8]) -> Verdict {
+    // A configuration alone is what GET_DESCRIPTOR brings.
+    if let Ok(configuration) = Configuration::parse(bytes) {
+        check(&configuration);
+    }
+    match Descriptors::parse(bytes) {
+        Ok(descriptors) => {
+            assert_eq!(
+                Device::parse(&descriptors.device.to_bytes()),
+                Ok(descriptors.device),
+                "a device reads back"
+            );
+            descriptors.configurations.iter().for_each(check);
+            let _ = Mode::guess(&descriptors);
+            match descriptors.ncm_configuration() {
+                Some((configuration, function)) => {
+                    assert!(function.is_private() && configuration.private_function().is_some());
+                    Verdict::Private
+                }
+                None => Verdict::Plain,
+            }
+        }
+        Err(error) => {
+            assert!(error.to_string().len() < 200, "an error repeats nothing of what came");
+            Verdict::Bad
+        }
+    }
+}
+
+fn check(configuration: &Configuration) {
+    // An interface has nine bytes, an endpoint seven: nothing is made of less.
+    let endpoints: usize = configuration.settings.iter().map(|setting| setting.endpoints.len()).sum();
+    let functional: usize = configuration.settings.iter().map(|setting| setting.functional.len()).sum();
+    assert!(configuration.settings.len() * 9 + endpoints * 7 + functional * 2 < MAX_CONFIGURATION);
+    for function in configuration.ncm_functions() {
+        match function {
+            Ok(function) => {
+                assert!(function.bulk_in.is_in() && !function.bulk_out.is_in());
+                assert!(function.bulk_in.max_packet > 0 && function.bulk_out.max_packet > 0);
+                assert!(configuration.setting(function.data, function.alternate).is_some());
+            }
+            Err(error) => assert!(error.to_string().len() < 200),
+        }
+    }
+}
