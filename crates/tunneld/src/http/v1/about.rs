@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Here;
 use super::model::{Now, Search, Unidentified};
-use crate::http::answer::{Failure, json};
+use crate::http::answer::{Failure, bytes, json};
 use crate::http::metrics as counted;
 
 /// Where phones are looked for.
@@ -104,5 +104,5 @@ pub(super) async fn metrics(Shared(context): Here) -> Response {
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
 ))]
 pub(super) async fn description() -> Response {
-    json(StatusCode::OK, &super::description())
+    bytes(StatusCode::OK, Some("application/json"), super::DESCRIPTION)
 }

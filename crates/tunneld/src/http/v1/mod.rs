@@ -15,52 +15,65 @@ use axum::extract::{FromRequestParts, Path, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use utoipa::Path as _;
+use utoipa_axum::PathItemExt;
 
 use super::answer;
 use super::context::Context;
 use super::lease::Held;
 use crate::fleet::CommandError;
 
-/// What the description begins with.
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "iosmux-tunneld",
-    description = "Phones, their tunnels, and what they wait for. Requests with Origin, Referer, a cross-site Sec-Fetch-Site or a \
-                   foreign Host get 403."
-))]
-struct Description;
-
-/// Every route with its description: whatever is not described is not served.
-fn described() -> OpenApiRouter<Arc<Context>> {
-    OpenApiRouter::new()
-        .routes(routes!(devices::list))
-        .routes(routes!(devices::one))
-        .routes(routes!(devices::catalogue))
-        .routes(routes!(tunnels::pair, tunnels::unpair))
-        .routes(routes!(tunnels::start, tunnels::stop))
-        .routes(routes!(leases::grant, leases::release))
-        .routes(routes!(leases::list))
-        .routes(routes!(tunnels::refresh))
-        .routes(routes!(events::stream))
-        .routes(routes!(about::searches))
-        .routes(routes!(about::unidentified))
-        .routes(routes!(about::version))
-        .routes(routes!(about::metrics))
-        .routes(routes!(about::description))
+/// Each route, once: `$with` makes of it what is served and what is described.
+macro_rules! every_route {
+    ($with:ident) => {
+        $with!(
+            devices::list,
+            devices::one,
+            devices::catalogue,
+            tunnels::pair,
+            tunnels::unpair,
+            tunnels::start,
+            tunnels::stop,
+            leases::grant,
+            leases::release,
+            leases::list,
+            tunnels::refresh,
+            events::stream,
+            about::searches,
+            about::unidentified,
+            about::version,
+            about::metrics,
+            about::description,
+        )
+    };
 }
 
-/// The description, with the paths as clients write them.
-fn description() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(Description::openapi()).nest("/v1", described()).into_openapi()
+/// The routes at the paths and with the methods of their descriptions: whatever is not described is not served.
+macro_rules! served {
+    ($($module:ident::$handler:ident,)+) => {
+        utoipa_axum::paste! {
+            Router::new()$(.route(
+                &$module::[<__path_ $handler>]::path(),
+                methods::<$module::[<__path_ $handler>]>().map_or_else(MethodRouter::new, |methods| on(methods, $module::$handler)),
+            ))+
+        }
+    };
 }
+
+/// What all of it looks like to clients, in OpenAPI. A test writes it from the routes and sees that it is theirs: made here at
+/// each start it would be a good part of the daemon's memory.
+const DESCRIPTION: &str = include_str!("snapshots/iosmux_tunneld__http__v1__tests__description.snap.json");
 
 /// The face below `/v1`.
 pub(super) fn router(context: Arc<Context>) -> Router {
-    let (router, _) = described().split_for_parts();
+    let router: Router<Arc<Context>> = every_route!(served);
     router.fallback(nowhere).method_not_allowed_fallback(wrong_method).with_state(context)
+}
+
+/// The methods of a description.
+fn methods<P: utoipa::Path>() -> Option<MethodFilter> {
+    P::methods().iter().map(PathItemExt::to_method_filter).reduce(MethodFilter::or)
 }
 
 async fn nowhere() -> Response {
@@ -125,6 +138,34 @@ impl<S: Send + Sync> FromRequestParts<S> for Udid {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+    use utoipa::OpenApi;
+    use utoipa_axum::router::OpenApiRouter;
+    use utoipa_axum::routes;
+
+    /// What the description begins with.
+    #[derive(OpenApi)]
+    #[openapi(info(
+        title = "iosmux-tunneld",
+        description = "Phones, their tunnels, and what they wait for. Requests with Origin, Referer, a cross-site Sec-Fetch-Site \
+                       or a foreign Host get 403."
+    ))]
+    struct Description;
+
+    macro_rules! described {
+        ($($module:ident::$handler:ident,)+) => { OpenApiRouter::new()$(.routes(routes!($module::$handler)))+ };
+    }
+
+    /// The description, with the paths as clients write them.
+    fn description() -> utoipa::openapi::OpenApi {
+        let described: OpenApiRouter<Arc<Context>> = every_route!(described);
+        OpenApiRouter::with_openapi(Description::openapi()).nest("/v1", described).into_openapi()
+    }
+
+    #[test]
+    fn clients_get_the_description_of_these_routes() {
+        let made = description().to_pretty_json().unwrap();
+        insta::assert_binary_snapshot!("description.json", made.into_bytes());
+    }
 
     #[test]
     fn the_description_holds_every_route_of_the_face() {
