@@ -14,8 +14,8 @@ mount -t tmpfs -o mode=755 run /run
 # Whatever happens to the machine outside, no guest stays for ever.
 (sleep 3600; poweroff -f) &
 while read -r module; do
-    insmod "/iosmux/modules/$module" || echo "iosmux-vm: $module does not load" >/dev/ttyS1
-done </iosmux/modules/order
+    insmod "$module" || echo "iosmux-vm: $module does not load" >/dev/ttyS1
+done </iosmux/modules
 ip link set lo up
 sh /iosmux/run
 sync

@@ -13,25 +13,38 @@ pub(crate) enum Guest {
     /// Debian's kernel 6.1 with busybox.
     #[value(name = "6.1")]
     Linux61,
+    /// Debian trixie: kernel 6.12, systemd, udev, usbmuxd.
+    #[value(name = "systemd")]
+    Systemd,
 }
 
 impl Guest {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Linux612, Self::Linux61];
+    pub(crate) const ALL: [Self; 3] = [Self::Linux612, Self::Linux61, Self::Systemd];
 
     /// Its name in metadata, on the command line and in results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Linux612 => "6.12",
             Self::Linux61 => "6.1",
+            Self::Systemd => "systemd",
         }
     }
 
     /// Its kernel: Debian's suite, and the series that this must be.
     pub(crate) fn kernel(self) -> (&'static str, &'static str) {
         match self {
-            Self::Linux612 => ("trixie", "6.12"),
+            Self::Linux612 | Self::Systemd => ("trixie", "6.12"),
             Self::Linux61 => ("bookworm", "6.1"),
+        }
+    }
+
+    /// What its kernel is told besides what every guest's is.
+    pub(crate) fn kernel_words(self) -> &'static str {
+        match self {
+            Self::Linux612 | Self::Linux61 => "",
+            // Its units' states are in the journal, which is on the console.
+            Self::Systemd => "systemd.show_status=0",
         }
     }
 }

@@ -37,14 +37,9 @@ pub(crate) fn busybox(tools: &Tools, kernel: &Kernel, payload: &Payload, path: &
     archive.file("etc/passwd", 0o644, b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")?;
     archive.file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")?;
     archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n::1 localhost\n")?;
-    let mut order = String::new();
-    for module in &kernel.modules {
-        let name = module.file_name().and_then(|name| name.to_str()).context("a module has no name")?;
-        archive.copy(&format!("iosmux/modules/{name}"), module)?;
-        order.push_str(name);
-        order.push('\n');
-    }
-    archive.file("iosmux/modules/order", 0o644, order.as_bytes())?;
+    archive.tree("lib/modules", &kernel.tree)?;
+    let order: String = kernel.order.iter().map(|name| format!("/lib/modules/{name}\n")).collect();
+    archive.file("iosmux/modules", 0o644, order.as_bytes())?;
     for library in &payload.programs.libraries {
         archive.copy(library.to_str().context("a library's path is not UTF-8")?, library)?;
     }
@@ -53,7 +48,7 @@ pub(crate) fn busybox(tools: &Tools, kernel: &Kernel, payload: &Payload, path: &
 }
 
 /// The programs, the package's tests folder and the script.
-fn put<W: std::io::Write>(archive: &mut Archive<W>, payload: &Payload) -> Result<()> {
+pub(crate) fn put<W: std::io::Write>(archive: &mut Archive<W>, payload: &Payload) -> Result<()> {
     for (name, path) in &payload.programs.files {
         archive.copy(&format!("{BIN}/{name}"), path)?;
     }

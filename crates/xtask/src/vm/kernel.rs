@@ -29,7 +29,9 @@ const MODULES: [&str; 16] = [
     "usbmon",
 ];
 /// Part of the spec: raised when the way of extracting changes.
-const WAY: u32 = 1;
+const WAY: u32 = 2;
+/// Where depmod looks.
+const TREE: &str = "lib/modules";
 
 /// A kernel in the cache.
 #[derive(Clone, Debug)]
@@ -38,8 +40,10 @@ pub(crate) struct Kernel {
     pub(crate) image: PathBuf,
     /// `uname -r`.
     pub(crate) release: String,
-    /// Files of modules, each after those that it needs.
-    pub(crate) modules: Vec<PathBuf>,
+    /// What /lib/modules is in a guest: the folder of the release, with what modprobe needs.
+    pub(crate) tree: PathBuf,
+    /// Files of modules below that, each after those that it needs.
+    pub(crate) order: Vec<String>,
 }
 
 impl Kernel {
@@ -68,12 +72,13 @@ impl Kernel {
         let read = |name: &str| {
             std::fs::read_to_string(root.join(name)).with_context(|| format!("{name} of a kernel"))
         };
-        let modules = read("order")?.lines().map(|name| root.join("modules").join(name)).collect();
-        Ok(Self { image: root.join("vmlinux"), release: read("release")?.trim().to_owned(), modules })
+        let order = read("order")?.lines().map(String::from).collect();
+        let release = read("release")?.trim().to_owned();
+        Ok(Self { image: root.join("vmlinux"), release, tree: root.join(TREE), order })
     }
 }
 
-/// Leaves `vmlinux`, `release`, `modules/` and `order` in `root` and drops the rest, some 400 MB.
+/// Leaves `vmlinux`, `release`, the modules and their `order` in `root` and drops the rest, some 400 MB.
 fn extract(root: &Path, tools: &Tools, series: &str) -> Result<()> {
     // Packages from before and after the merge of /usr.
     let base = ["usr/lib/modules", "lib/modules"].map(|name| root.join(name));
@@ -86,18 +91,19 @@ fn extract(root: &Path, tools: &Tools, series: &str) -> Result<()> {
     std::fs::write(root.join("release"), &release)?;
     let mut found = BTreeMap::new();
     find_modules(&base.join(&release).join("kernel"), &mut found)?;
-    std::fs::create_dir_all(root.join("modules"))?;
+    let kept = root.join("kept");
+    std::fs::create_dir_all(&kept)?;
     let mut order = Vec::new();
     for name in MODULES {
         load(name, &found, &mut order, &mut |name, path| {
             let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             let packed = path.extension().is_some_and(|end| end == "xz");
             let bytes = if packed { tools.unpack("xz", &bytes)? } else { bytes };
-            std::fs::write(root.join("modules").join(format!("{name}.ko")), &bytes)?;
+            std::fs::write(kept.join(format!("{name}.ko")), &bytes)?;
             Ok(dependencies(&bytes))
         })?;
     }
-    let order: String = order.iter().map(|name| format!("{name}.ko\n")).collect();
+    let order: String = order.iter().map(|name| format!("{release}/kernel/{name}.ko\n")).collect();
     std::fs::write(root.join("order"), order)?;
     for name in ["boot", "usr", "lib"] {
         let path = root.join(name);
@@ -105,7 +111,9 @@ fn extract(root: &Path, tools: &Tools, series: &str) -> Result<()> {
             std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
-    Ok(())
+    std::fs::create_dir_all(root.join(TREE).join(&release))?;
+    std::fs::rename(&kept, root.join(TREE).join(&release).join("kernel"))?;
+    tools.depmod(root, &release)
 }
 
 fn only_entry(folder: &Path) -> Result<String> {

@@ -5,11 +5,13 @@
 //! | `guest` | which guests there are, and which a test wants |
 //! | `tools`, `kernel` | QEMU, busybox, kernels and their modules, from Debian's packages |
 //! | `programs`, `cpio`, `image` | what a guest starts from |
+//! | `debian` | the same for the guest with systemd |
 //! | `qemu` | one run |
 //! | `judge` | what came of it |
 //! | `hand` | `cargo xtask vm` |
 
 pub(crate) mod cpio;
+pub(crate) mod debian;
 pub(crate) mod guest;
 pub(crate) mod hand;
 pub(crate) mod image;
@@ -23,6 +25,7 @@ use crate::artifacts::TestProgram;
 use crate::cache::Cache;
 use crate::process::Log;
 use anyhow::{Context as _, Result, ensure};
+use debian::Debian;
 use guest::Guest;
 use image::Payload;
 use kernel::Kernel;
@@ -40,13 +43,12 @@ use tools::Tools;
 const DEADLINE: Duration = Duration::from_secs(9 * 60);
 /// How many guests run at once: QEMU keeps one core busy.
 const AT_ONCE: usize = 2;
-/// MiB. The archive and what is unpacked from it are both in memory for a moment.
-const MEMORY: u32 = 1024;
 
 /// Everything that guests are made of.
 pub(crate) struct Machine {
     tools: Tools,
     kernels: BTreeMap<Guest, Kernel>,
+    debian: Option<Debian>,
 }
 
 /// One test program in one guest.
@@ -91,7 +93,8 @@ impl Machine {
             let kernel = Kernel::provide(&cache, log, &tools, suite, series);
             kernels.insert(*guest, kernel.with_context(|| format!("kernel {series}"))?);
         }
-        Ok(Self { tools, kernels })
+        let debian = guests.contains(&Guest::Systemd).then(|| Debian::provide(&cache, log));
+        Ok(Self { tools, kernels, debian: debian.transpose().context("Debian with systemd")? })
     }
 
     /// What `cargo xtask provision vm` prints.
@@ -140,7 +143,7 @@ impl Machine {
         let start = Instant::now();
         let files = Files::of(folder, &job.name().replace(' ', "-"));
         let ending = self.prepare(&job, binaries, folder, &files).and_then(|kernel| {
-            let ending = qemu::run(&self.tools, kernel, MEMORY, &files, DEADLINE);
+            let ending = qemu::run(&self.tools, kernel, job.guest.kernel_words(), &files, DEADLINE);
             std::fs::remove_file(&files.archive).context("cannot remove a guest's archive")?;
             ending
         });
@@ -172,15 +175,26 @@ impl Machine {
             environment: environment(job, kernel),
             words,
         };
-        image::busybox(&self.tools, kernel, &payload, &files.archive)?;
+        match (&self.debian, job.guest) {
+            (Some(debian), Guest::Systemd) => {
+                let installed = root_of(job).join("nixos-module/files");
+                debian.image(kernel, &payload, &installed, &files.archive)?;
+            }
+            _ => image::busybox(&self.tools, kernel, &payload, &files.archive)?,
+        }
         Ok(kernel)
     }
+}
+
+/// The workspace: its packages are in crates/.
+fn root_of(job: &Job) -> &Path {
+    job.test.folder.ancestors().nth(2).unwrap_or(&job.test.folder)
 }
 
 /// What a test in a guest finds in its environment.
 fn environment(job: &Job, kernel: &Kernel) -> Vec<(String, String)> {
     let folder = job.test.folder.display().to_string();
-    let root = job.test.folder.ancestors().nth(2).unwrap_or(&job.test.folder).display().to_string();
+    let root = root_of(job).display().to_string();
     [
         ("CARGO_MANIFEST_DIR", folder.as_str()),
         ("CARGO_PKG_NAME", &job.test.package),

@@ -44,11 +44,14 @@ impl Files {
     }
 }
 
-/// Runs a guest to its end; `None` when it was killed at the deadline.
+/// MiB. The archive and what is unpacked from it are both in memory for a moment.
+const MEMORY: &str = "1024";
+
+/// Runs a guest to its end, the kernel being told `words` besides its own; `None` when it was killed at the deadline.
 pub(crate) fn run(
     tools: &Tools,
     kernel: &Kernel,
-    memory: u32,
+    words: &str,
     files: &Files,
     deadline: Duration,
 ) -> Result<Option<ExitStatus>> {
@@ -56,12 +59,12 @@ pub(crate) fn run(
     let mut command = tools.qemu()?;
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc"]);
     command.args(["-accel", &accel, "-cpu", if accel.starts_with("kvm") { "host" } else { "max" }]);
-    command.arg("-m").arg(memory.to_string());
+    command.args(["-m", MEMORY]);
     for file in [&files.console, &files.said] {
         command.arg("-serial").arg(format!("file:{}", file.display()));
     }
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&files.archive);
-    command.args(["-append", "console=ttyS0 rdinit=/init panic=-1 mitigations=off"]);
+    command.arg("-append").arg(format!("console=ttyS0 rdinit=/init panic=-1 mitigations=off {words}"));
     let log = File::create(&files.qemu).with_context(|| format!("cannot write {}", files.qemu.display()))?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn().context("cannot start QEMU")?;

@@ -3,13 +3,14 @@
 use crate::cache::Cache;
 use crate::debs::{Debs, write_script};
 use crate::process::Log;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const PACKAGES: [&str; 5] = ["qemu-system-x86", "busybox-static", "xz-utils", "zstd", "kmod"];
 const PROGRAMS: [&str; 4] = ["qemu-system-x86_64", "xz", "zstd", "depmod"];
+const LAUNCHERS: &str = "iosmux";
 
 /// The folder that the packages are in.
 #[derive(Clone, Debug)]
@@ -20,12 +21,15 @@ pub(crate) struct Tools {
 impl Tools {
     /// Those in the cache, or fetched.
     pub(crate) fn provide(cache: &Cache, log: &mut Log) -> Result<Self> {
-        let debs = Debs::provide(cache, log, "vm-tools", ("trixie", &PACKAGES), |debs, _| {
+        let debs = Debs::provide(cache, log, "vm-programs", ("trixie", &PACKAGES), |debs, _| {
+            let launchers = debs.root().join(LAUNCHERS);
+            std::fs::create_dir_all(&launchers)?;
             for name in PROGRAMS {
                 let places = ["usr/bin", "usr/sbin"].map(|folder| debs.root().join(folder).join(name));
                 let found = places.into_iter().find(|path| path.exists());
                 let program = found.with_context(|| format!("the packages hold no {name}"))?;
-                write_script(&debs.root().join(format!("iosmux-{name}")), &debs.launcher(&program)?)?;
+                // Some look at the name that they were started by.
+                write_script(&launchers.join(name), &debs.launcher(&program)?)?;
             }
             Ok(())
         })?;
@@ -39,7 +43,7 @@ impl Tools {
 
     /// QEMU's launcher.
     pub(crate) fn qemu_path(&self) -> PathBuf {
-        self.root.join("iosmux-qemu-system-x86_64")
+        self.root.join(LAUNCHERS).join("qemu-system-x86_64")
     }
 
     /// QEMU with its own firmware and modules.
@@ -57,6 +61,14 @@ impl Tools {
         Ok(command)
     }
 
+    /// Writes what modprobe needs for the modules below `root`.
+    pub(crate) fn depmod(&self, root: &Path, release: &str) -> Result<()> {
+        let mut command = Command::new(self.root.join(LAUNCHERS).join("depmod"));
+        let output = command.arg("-b").arg(root).arg(release).output().context("cannot start depmod")?;
+        ensure!(output.status.success(), "depmod: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+
     /// Unpacks with `xz` or `zstd`.
     pub(crate) fn unpack(&self, program: &str, bytes: &[u8]) -> Result<Vec<u8>> {
         let (unpacked, fine) = self.filter(program, bytes)?;
@@ -72,7 +84,7 @@ impl Tools {
     }
 
     fn filter(&self, program: &str, bytes: &[u8]) -> Result<(Vec<u8>, bool)> {
-        let mut command = Command::new(self.root.join(format!("iosmux-{program}")));
+        let mut command = Command::new(self.root.join(LAUNCHERS).join(program));
         command.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         let mut input = child.stdin.take().context("no pipe")?;
