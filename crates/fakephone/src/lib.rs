@@ -10,6 +10,7 @@ pub mod identity;
 pub mod lockdown;
 pub mod net;
 pub mod not_sourced;
+pub mod usb;
 mod version;
 
 pub use version::{IosVersion, VersionError};

@@ -27,6 +27,10 @@ pub const LISTENER_KEY: NotSourced = NotSourced { what: "listener-key" };
 pub const QUIC_AFTER_REMOVAL: NotSourced = NotSourced { what: "quic-after-removal" };
 /// What a listener of the transport `udp` is.
 pub const UDP_LISTENER: NotSourced = NotSourced { what: "udp-listener" };
+/// What a phone has in the modes 2, 4 and 5, and what it answers to a mode that it doesn't know.
+pub const USB_MODE: NotSourced = NotSourced { what: "usb-mode" };
+/// What Apple's NCM request for the interface's flags answers.
+pub const USB_NCM_INTERFACE_FLAGS: NotSourced = NotSourced { what: "usb-ncm-interface-flags" };
 
 /// Every gap of this crate by name.
 pub const ALL: &[&str] = &[
@@ -41,6 +45,8 @@ pub const ALL: &[&str] = &[
     LISTENER_KEY.what,
     QUIC_AFTER_REMOVAL.what,
     UDP_LISTENER.what,
+    USB_MODE.what,
+    USB_NCM_INTERFACE_FLAGS.what,
 ];
 
 /// How often a phone met each gap. Clones share their counts.
