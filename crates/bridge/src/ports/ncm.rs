@@ -5,21 +5,7 @@ use std::future::Future;
 use super::{UsbDevice, UsbError};
 
 /// An NCM function as the userspace driver needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Function {
-    /// The control interface.
-    pub control: u8,
-    /// The data interface.
-    pub data: u8,
-    /// The data interface's alternate setting with endpoints.
-    pub alternate: u8,
-    /// The bulk endpoint to the host, e.g. `0x87`.
-    pub bulk_in: u8,
-    /// The bulk endpoint to the phone, e.g. `0x06`.
-    pub bulk_out: u8,
-    /// The string descriptor with the MAC address.
-    pub mac_string: u8,
-}
+pub use iosmux_usb::NcmFunction as Function;
 
 /// What the userspace driver has carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]

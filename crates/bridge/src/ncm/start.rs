@@ -1,0 +1,166 @@
+//! Bringing a function to life, and ending it.
+
+use std::io;
+use std::sync::Arc;
+
+use iosmux_usb::Mac;
+use iosmux_usb::ncm::{INPUT_SIZE, MAX_NTB16_SIZE, NtbParameters, get_ntb_parameters, set_ntb_input_size};
+use iosmux_usb::ntb::Layout;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::pump::{Pump, PumpError, Tally};
+use super::tap::Tap;
+use super::transfer::{BulkOut as _, TransferFailure};
+use crate::link::Links;
+use crate::ports::{
+    Counters, Function, LONGEST, LinkError, RunningNcm, UsbDevice as _, UsbError, UserspaceNcm,
+};
+use crate::usb::Device;
+use crate::usb::bulk::Claimed;
+
+/// Ours are no longer than what working hosts let the phone send, in bytes. Source: protocol.md §1.6.
+const OUTPUT_SIZE: u32 = INPUT_SIZE;
+
+/// The userspace NCM driver.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Driver {}
+
+impl Driver {
+    /// A driver; it holds nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+impl UserspaceNcm for Driver {
+    type Device = Device;
+    type Running = Running;
+
+    async fn start(&self, device: &Device, function: Function) -> Result<Running, UsbError> {
+        timeout(LONGEST, start(device, function)).await.unwrap_or(Err(UsbError::Late))
+    }
+}
+
+/// The sequence of working hosts. Source: protocol.md §1.6.
+async fn start(device: &Device, function: Function) -> Result<Running, UsbError> {
+    // Its own handle: the caller may close theirs, and this one knows the configuration that is active now.
+    let device = device.again().await?;
+    let claimed = Claimed::new(&device, function).await?;
+    let mac = device.string(function.ethernet.mac_string).await?;
+    let mac = Mac::from_string_descriptor(&mac).map_err(|error| wrong("reading iMACAddress", error))?;
+    let (input, parameters) = agree(&device, function.control).await?;
+    claimed.start(&device).await?;
+    let (incoming, outgoing) = claimed.endpoints(input)?;
+    let max_packet = u16::try_from(outgoing.max_packet()).unwrap_or(u16::MAX);
+    let ours = NtbParameters { out_max_size: parameters.out_max_size.min(OUTPUT_SIZE), ..parameters };
+    let layout = Layout::to_device(&ours, max_packet);
+    let tap = Tap::open().map_err(|source| UsbError::Io { action: "making a TAP interface", source })?;
+    let index = tap.index();
+    let links = Links::open().map_err(|source| UsbError::Io { action: "asking netlink", source })?;
+    links.set_mac(index, mac.0).await.map_err(link_error)?;
+    tracing::info!(%mac, index, input, output = layout.max_size, "the userspace driver runs the function");
+
+    let tally = Arc::new(Tally::default());
+    let (stop, stopped) = oneshot::channel();
+    let carrying = {
+        let tally = Arc::clone(&tally);
+        async move {
+            let error = {
+                let mut pump = Pump::new((incoming, outgoing, tap), input, layout, &tally);
+                tokio::select! {
+                    error = pump.run() => Some(error),
+                    _ = stopped => None,
+                }
+            };
+            // The endpoints are gone: now the interfaces can go back to the kernel.
+            drop(claimed);
+            match error {
+                Some(error) => usb_error(&device, error).await,
+                None => wrong("carrying frames", "it was stopped"),
+            }
+        }
+    };
+    Ok(Running { index, tally, stop: Some(stop), task: Some(tokio::spawn(carrying)) })
+}
+
+/// Asks how blocks must be, and makes the phone's small enough. Gives their size in bytes.
+async fn agree(device: &Device, control: u8) -> Result<(usize, NtbParameters), UsbError> {
+    let answer = device.ask("asking for the NTB parameters", get_ntb_parameters(control)).await?;
+    let parameters =
+        NtbParameters::parse(&answer).map_err(|error| wrong("asking for the NTB parameters", error))?;
+    let mut input = parameters.in_max_size.min(MAX_NTB16_SIZE);
+    if parameters.in_max_size > INPUT_SIZE {
+        let (request, data) = set_ntb_input_size(control, INPUT_SIZE);
+        match device.tell("setting the NTB input size", request, &data).await {
+            Ok(()) => input = INPUT_SIZE,
+            // It then sends blocks of any size that it said.
+            Err(UsbError::Refused) => tracing::debug!(input, "the phone keeps its block size"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((usize::try_from(input).unwrap_or_default(), parameters))
+}
+
+/// A function that is carried.
+#[derive(Debug)]
+pub struct Running {
+    index: u32,
+    tally: Arc<Tally>,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<UsbError>>,
+}
+
+impl RunningNcm for Running {
+    fn index(&self) -> u32 {
+        self.index
+    }
+
+    fn counters(&self) -> Counters {
+        self.tally.read()
+    }
+
+    async fn ended(&mut self) -> UsbError {
+        const ACTION: &str = "carrying frames";
+        let Some(task) = &mut self.task else { return wrong(ACTION, "it has ended before") };
+        let error = task.await.unwrap_or_else(|error| wrong(ACTION, error));
+        self.task = None;
+        error
+    }
+
+    async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(task) = &mut self.task {
+            // When it takes longer, dropping this ends it.
+            let _ = timeout(LONGEST, task).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+async fn usb_error(device: &Device, error: PumpError) -> UsbError {
+    const ACTION: &str = "carrying frames";
+    match error {
+        PumpError::Transfer(TransferFailure::Gone) => UsbError::Gone,
+        PumpError::Transfer(TransferFailure::Stalled) => UsbError::Refused,
+        PumpError::Transfer(TransferFailure::Other(source)) => device.fault(ACTION, source).await,
+        PumpError::Interface(source) => UsbError::Io { action: "using the TAP interface", source },
+    }
+}
+
+fn link_error(error: LinkError) -> UsbError {
+    UsbError::Io { action: "giving the TAP interface its MAC address", source: io::Error::other(error) }
+}
+
+fn wrong(action: &'static str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UsbError {
+    UsbError::Io { action, source: io::Error::other(error) }
+}
