@@ -1,0 +1,111 @@
+//! Out of the bridge and back to mode 1.
+
+use std::time::Duration;
+
+use iosmux_usb::Mode;
+
+use super::event::{Action, Work};
+use super::machine::{Leaving, Machine};
+use super::reason::Reason;
+use super::state::State;
+
+/// The mode that a phone is given back in. Source: protocol.md §1.3.
+pub(super) const MODE: u8 = Mode::Initial.number();
+
+/// How often it is asked for.
+const ATTEMPTS: u32 = 2;
+
+impl Machine {
+    /// It is wanted no longer.
+    pub(super) fn stop(&mut self, now: Duration, keep: bool, out: &mut Vec<Action>) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if self.wanted.refusal.is_some() {
+            // It was never touched.
+            return self.finish(now, None, out);
+        }
+        let until = now.saturating_add(self.policy.restore);
+        self.leaving = Some(Leaving { keep, until, left: false, restored: None, attempts: 0 });
+        (self.hold, self.pause, self.wait) = (None, None, None);
+        self.enter(State::Restoring, None, out);
+        match self.work {
+            // A mode that is on its way is awaited: a second one beside it would have an outcome that nobody knows.
+            Some((Work::SetMode(_) | Work::Look, _)) => {}
+            Some(_) => {
+                out.push(Action::Abandon);
+                self.work = None;
+                // What was abandoned may have happened.
+                self.begin(now, Work::Look, out);
+            }
+            None => {}
+        }
+    }
+
+    /// The next step on the way back.
+    pub(super) fn leave(&mut self, now: Duration, out: &mut Vec<Action>) {
+        let Some(leaving) = self.leaving else { return };
+        if now >= leaving.until || leaving.restored.is_some_and(|until| now >= until) {
+            let late = leaving.restored.is_none().then(|| Reason::NotRestored {
+                text: format!("there was no end of it within {} s", self.policy.restore.as_secs()),
+            });
+            return self.finish(now, late, out);
+        }
+        if self.pause.is_some_and(|until| now < until) || self.work.is_some() {
+            return;
+        }
+        self.pause = None;
+        if self.userspace.is_some() {
+            return self.begin(now, Work::StopUserspace, out);
+        }
+        if let Some(port) = self.joined_port().filter(|_| !leaving.left) {
+            return self.begin(now, Work::Detach { port }, out);
+        }
+        if leaving.keep {
+            return self.finish(now, None, out);
+        }
+        self.give_back(now, leaving, out);
+    }
+
+    /// The interface that is a port of our bridge, by this run or one before.
+    fn joined_port(&self) -> Option<u32> {
+        let port = self.picture.port.as_ref()?;
+        let ours = self.picture.bridge.as_ref().map(|bridge| bridge.index);
+        let master = port.master?;
+        (Some(master) == ours || Some(master) == self.attached).then_some(port.index)
+    }
+
+    fn give_back(&mut self, now: Duration, leaving: Leaving, out: &mut Vec<Action>) {
+        // Its departure to one mode or the other is awaited; the deadlines are above.
+        if self.sent.is_some_and(|sent| now < sent.until) || leaving.restored.is_some() {
+            return;
+        }
+        let ncm = self.picture.usb.as_ref().and_then(super::picture::Usb::ncm);
+        if ncm.is_none() {
+            return self.finish(now, None, out);
+        }
+        if leaving.attempts >= ATTEMPTS {
+            let text = "it was asked and refused, or gave no answer".to_owned();
+            return self.finish(now, Some(Reason::NotRestored { text }), out);
+        }
+        if !self.open {
+            return self.begin(now, Work::Open, out);
+        }
+        if let Some(leaving) = &mut self.leaving {
+            leaving.attempts = leaving.attempts.saturating_add(1);
+        }
+        self.begin(now, Work::SetMode(MODE), out);
+    }
+
+    /// Work failed on the way back: what can be left out is, what can be tried again is, within the deadline.
+    pub(super) fn failed_to_leave(&mut self, now: Duration, work: Work, text: String, out: &mut Vec<Action>) {
+        tracing::warn!(%work, reason = text, "failed on the way back");
+        let Some(leaving) = &mut self.leaving else { return };
+        match work {
+            Work::Detach { .. } => leaving.left = true,
+            Work::StopUserspace => self.userspace = None,
+            Work::Open => self.finish(now, Some(Reason::NotRestored { text }), out),
+            _ => self.pause = Some(now.saturating_add(self.policy.pause)),
+        }
+    }
+}
