@@ -6,18 +6,29 @@
 //! | [`descriptors`] | what it has in each mode: captured bytes, and configuration 5 |
 //! | [`strings`] | its string table |
 //! | [`fault`] | how it can misbehave on USB |
-
-//! | [`server`] | the device behind USB/IP: pending transfers; without I/O |
-//! | `vhci` (Linux) | plugging into the kernel's virtual host controller |
-//! | `tap` (Linux) | the phone's own network interface |
-//! | `phone` (Linux) | all of it together: [`UsbPhone`] |
+//! | [`usbip`] | USB/IP messages; without I/O |
+//! | [`server`] | the device behind USB/IP: transfers that wait; without I/O |
+//! | `vhci` | plugging into the kernel's virtual host controller |
+//! | `tap` | the phone's own network interface |
+//! | `phone`, `desk` | all of it together: [`UsbPhone`], and the task behind it |
+//! | [`played`] | what hosts do to phones behind everybody's back, for tests |
 //!
 //! PTP and usbmux are there and stay quiet: what is sent to them is taken, nothing ever comes back.
 
 pub mod descriptors;
+mod desk;
 pub mod device;
 pub mod fault;
+mod phone;
+pub mod played;
+pub mod server;
 pub mod strings;
+mod tap;
+pub mod usbip;
+mod vhci;
 
 pub use device::{Departure, Device, DeviceConfig, Stall};
-pub use fault::UsbFault;
+pub use fault::{FaultOfEitherFace, UsbFault};
+pub use phone::{Hand, HandError, UsbPhone, UsbPhoneConfig, UsbPhoneError, UsbState};
+pub use tap::TapError;
+pub use vhci::VhciError;

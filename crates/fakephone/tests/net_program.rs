@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 fn fakephone(arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_fakephone"))
+    Command::new(env!("CARGO_BIN_EXE_iosmux-fakephone"))
         .args(arguments)
         .env("RUST_LOG", "warn")
         .stdout(Stdio::piped())

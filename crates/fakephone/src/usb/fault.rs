@@ -1,6 +1,9 @@
 //! Faults of the USB face, by name.
 
+use std::str::FromStr;
 use std::time::Duration;
+
+use crate::fault::Fault;
 
 /// One way to misbehave on USB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,5 +80,60 @@ impl UsbFault {
                 }
             }
         })
+    }
+}
+
+/// A fault of the network face or of the USB face: one phone has both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultOfEitherFace {
+    /// On the network.
+    Net(Fault),
+    /// On USB.
+    Usb(UsbFault),
+}
+
+/// A text that names no fault of either face.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{network}; or, on USB, one of {}", UsbFault::NAMES)]
+pub struct UsbFaultError {
+    network: crate::fault::FaultError,
+}
+
+impl FromStr for FaultOfEitherFace {
+    type Err = UsbFaultError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match UsbFault::from_name(text) {
+            Some(fault) => Ok(FaultOfEitherFace::Usb(fault)),
+            None => text.parse().map(FaultOfEitherFace::Net).map_err(|network| UsbFaultError { network }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_name_is_read() {
+        for listed in UsbFault::NAMES.split(", ") {
+            let (name, options) = listed.split_once('[').unwrap_or((listed, ""));
+            let name = name.replace(":SECONDS", ":3").replace(":FRAMES", ":4");
+            assert!(UsbFault::from_name(&name).is_some(), "{name}");
+            for option in options.trim_end_matches(']').split('|').filter(|option| !option.is_empty()) {
+                assert!(UsbFault::from_name(&format!("{name}{option}")).is_some(), "{name}{option}");
+            }
+        }
+        assert_eq!(UsbFault::from_name("vanish:4"), Some(UsbFault::Vanish(4)));
+    }
+
+    #[test]
+    fn faults_of_both_faces_are_told_apart_and_others_are_refused_with_the_lists() {
+        assert_eq!("silent".parse(), Ok(FaultOfEitherFace::Net(Fault::Silent)));
+        assert_eq!("stall".parse(), Ok(FaultOfEitherFace::Usb(UsbFault::Stall)));
+        for text in ["", "vanish", "vanish:", "suspend:x", "refuse-mode:", "Stall"] {
+            let error = text.parse::<FaultOfEitherFace>().unwrap_err().to_string();
+            assert!(error.contains("no-announce") && error.contains("long-strings"), "{error}");
+        }
     }
 }

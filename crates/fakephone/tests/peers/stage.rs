@@ -28,7 +28,7 @@ impl Stage {
     pub(crate) fn new(arguments: &'static [&'static str]) -> Stage {
         let link = Link::new();
         let mut program = link.phone.run(move || {
-            let mut phone = command(env!("CARGO_BIN_EXE_fakephone"));
+            let mut phone = command(env!("CARGO_BIN_EXE_iosmux-fakephone"));
             phone.args(["net", "--interface", PHONE, "--catalogue", CATALOGUE]).args(arguments);
             Running::start(phone)
         });

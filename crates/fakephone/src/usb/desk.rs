@@ -1,0 +1,247 @@
+//! A running phone: one task that carries transfers, frames, hands on the cable and the device's own departures.
+
+use std::future::pending;
+use std::time::Duration;
+
+use iosmux_usb::Mode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::device::{Departure, Device};
+use super::phone::{Hand, Order, UsbPhoneError, UsbState, state_of};
+use super::server::Server;
+use super::tap::Tap;
+use super::vhci::{self, Plug};
+use crate::net::{Phone, PhoneConfig};
+
+/// How long a restart keeps the phone away. Our own: real ones take a minute.
+const REBOOT: Duration = Duration::from_secs(2);
+/// How long the port that the phone was in may take to become free.
+const PORT_DEADLINE: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+const PORT_LOOK: Duration = Duration::from_millis(5);
+/// Frames that are taken from the interface before the device is asked again.
+const BURST: usize = 32;
+/// Bytes that are read from the host at once.
+const READ: usize = 64 << 10;
+
+/// A cable that is in.
+#[derive(Debug)]
+struct Cable {
+    stream: UnixStream,
+    server: Server,
+    /// When the device leaves by itself, and how.
+    leaves: Option<(Instant, Departure)>,
+}
+
+/// A phone, its cable, and what happens to it.
+#[derive(Debug)]
+pub(super) struct Desk {
+    device: Device,
+    tap: Tap,
+    cable: Option<Cable>,
+    /// Where it was plugged in last.
+    port: Option<u32>,
+    /// When it is back by itself, and in which mode.
+    returns: Option<(Instant, Mode)>,
+    told: watch::Sender<UsbState>,
+}
+
+/// What came first.
+enum Event {
+    FromHost(usize),
+    HostGone,
+    Frame,
+    Leaves,
+    Returns,
+    Order(Option<Order>),
+}
+
+impl Desk {
+    /// A phone whose cable is not in.
+    pub(super) fn new(device: Device, tap: Tap, told: watch::Sender<UsbState>) -> Desk {
+        Desk { device, tap, cable: None, port: None, returns: None, told }
+    }
+
+    /// Runs until nobody can order anything any more, or something breaks.
+    pub(super) async fn run(
+        self,
+        orders: mpsc::Receiver<Order>,
+        net: PhoneConfig,
+    ) -> Result<(), UsbPhoneError> {
+        let face = async move { Phone::start(net).await?.run(pending()).await };
+        tokio::select! {
+            ended = face => Ok(ended?),
+            ended = self.serve(orders) => ended,
+        }
+    }
+
+    async fn serve(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), UsbPhoneError> {
+        let mut buffer = vec![0; READ];
+        loop {
+            match self.next(&mut orders, &mut buffer).await? {
+                Event::FromHost(length) => {
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    self.from_host(bytes).await?;
+                }
+                Event::Frame => self.frames().await?,
+                Event::HostGone => self.pull().await?,
+                Event::Leaves => self.leave().await?,
+                Event::Returns => {
+                    let mode = self.returns.take().map(|(_, mode)| mode);
+                    self.plug_in(mode.unwrap_or(self.device.config().mode)).await?;
+                }
+                Event::Order(Some((hand, done))) => {
+                    let result = self.carry_out(hand).await;
+                    self.tell();
+                    // Whoever asked may be gone.
+                    let _ = done.send(result);
+                }
+                Event::Order(None) => return Ok(()),
+            }
+            self.tell();
+        }
+    }
+
+    /// What comes first.
+    async fn next(
+        &mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        buffer: &mut [u8],
+    ) -> Result<Event, UsbPhoneError> {
+        let leaves = self.cable.as_ref().and_then(|cable| cable.leaves).map(|(at, _)| at);
+        let returns = self.returns.map(|(at, _)| at);
+        let host = async {
+            match &mut self.cable {
+                Some(cable) => cable.stream.read(buffer).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            order = orders.recv() => Ok(Event::Order(order)),
+            () = at(leaves) => Ok(Event::Leaves),
+            () = at(returns) => Ok(Event::Returns),
+            read = host => Ok(match read {
+                Ok(0) | Err(_) => Event::HostGone,
+                Ok(length) => Event::FromHost(length),
+            }),
+            frame = self.tap.receive() => {
+                self.device.send_frame(frame?);
+                Ok(Event::Frame)
+            }
+        }
+    }
+
+    async fn from_host(&mut self, bytes: &[u8]) -> Result<(), UsbPhoneError> {
+        let Some(cable) = &mut self.cable else { return Ok(()) };
+        cable.server.receive(&mut self.device, bytes)?;
+        if let Some(departure) = cable.server.departure() {
+            cable.leaves = Some((Instant::now() + departure.after, departure));
+        }
+        self.tap.set_up(self.device.is_open()).await?;
+        while let Some(frame) = self.device.take_frame() {
+            self.tap.send(&frame);
+        }
+        self.answer().await
+    }
+
+    /// A frame of the phone was taken; more may wait.
+    async fn frames(&mut self) -> Result<(), UsbPhoneError> {
+        for _ in 1..BURST {
+            let Some(frame) = self.tap.receive_now() else { break };
+            self.device.send_frame(frame);
+        }
+        if let Some(cable) = &mut self.cable {
+            cable.server.complete(&mut self.device);
+        }
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<(), UsbPhoneError> {
+        let Some(cable) = &mut self.cable else { return Ok(()) };
+        let output = cable.server.output();
+        if cable.stream.write_all(&output).await.is_err() {
+            self.pull().await?;
+        }
+        Ok(())
+    }
+
+    /// The device leaves by itself.
+    async fn leave(&mut self) -> Result<(), UsbPhoneError> {
+        let leaves = self.cable.as_ref().and_then(|cable| cable.leaves);
+        self.pull().await?;
+        if let Some((_, Departure { away: Some(away), mode, .. })) = leaves {
+            self.returns = Some((Instant::now() + away, mode));
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, hand: Hand) -> Result<(), UsbPhoneError> {
+        tracing::info!(%hand, "a hand on the cable");
+        match hand {
+            Hand::Plug if self.cable.is_some() => Ok(()),
+            Hand::Plug => {
+                self.returns = None;
+                self.plug_in(self.device.config().mode).await
+            }
+            Hand::Unplug => self.pull().await,
+            Hand::Reboot => {
+                self.pull().await?;
+                self.returns = Some((Instant::now() + REBOOT, self.device.config().mode));
+                Ok(())
+            }
+            Hand::Suspend => {
+                self.pull().await?;
+                self.returns = Some((Instant::now() + self.device.config().reenumeration, Mode::Initial));
+                Ok(())
+            }
+        }
+    }
+
+    async fn plug_in(&mut self, mode: Mode) -> Result<(), UsbPhoneError> {
+        self.device.replug(mode);
+        if let Some(port) = self.port {
+            // The kernel frees it some time after the socket is closed.
+            let start = Instant::now();
+            while !vhci::is_free(port)? && start.elapsed() < PORT_DEADLINE {
+                sleep(PORT_LOOK).await;
+            }
+        }
+        let Plug { port, stream } = vhci::plug_in(self.port)?;
+        let stream = UnixStream::from_std(stream)?;
+        tracing::info!(port, %mode, "plugged in");
+        self.port = Some(port);
+        self.cable = Some(Cable { stream, server: Server::default(), leaves: None });
+        Ok(())
+    }
+
+    /// Off the bus, for whatever reason.
+    async fn pull(&mut self) -> Result<(), UsbPhoneError> {
+        self.returns = None;
+        if self.cable.take().is_some() {
+            tracing::info!("off the bus");
+        }
+        self.device.replug(self.device.config().mode);
+        Ok(self.tap.set_up(false).await?)
+    }
+
+    fn tell(&self) {
+        let state = state_of(&self.device, self.cable.is_some(), self.port);
+        self.told.send_if_modified(|told| {
+            let changed = *told != state;
+            if changed {
+                told.clone_from(&state);
+            }
+            changed
+        });
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

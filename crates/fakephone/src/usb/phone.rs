@@ -1,0 +1,295 @@
+//! A phone on a cable, all of it: the device behind USB/IP, its interface, and the network face on that, in a network namespace
+//! of its own.
+
+use std::fmt;
+use std::io;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use iosmux_lab::{LabError, Namespace};
+use iosmux_usb::{Mode, Udid, UdidError};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::desk::Desk;
+use super::device::{Device, DeviceConfig};
+use super::fault::UsbFault;
+use super::tap::{self, Tap, TapError};
+use super::usbip::UsbIpError;
+use super::vhci::VhciError;
+use crate::identity::{Identity, NoUdid, Overrides};
+use crate::net::{self, PhoneConfig};
+use crate::not_sourced::Gaps;
+
+/// What a phone is, on both faces.
+#[derive(Debug, Clone)]
+pub struct UsbPhoneConfig {
+    /// Identity, services, pairing and faults of the network face; its interface is the phone's own whatever it says.
+    pub net: PhoneConfig,
+    /// The mode that it has at first, and after each replug: 1 or 3.
+    pub mode: Mode,
+    /// How long it is away when it changes its mode.
+    pub reenumeration: Duration,
+    /// How it misbehaves on USB.
+    pub faults: Vec<UsbFault>,
+}
+
+impl UsbPhoneConfig {
+    /// The phone of a catalogue, in mode 1 and without faults on USB.
+    #[must_use]
+    pub fn new(net: PhoneConfig) -> UsbPhoneConfig {
+        UsbPhoneConfig {
+            net,
+            mode: Mode::Initial,
+            reenumeration: Duration::from_millis(300),
+            faults: Vec::new(),
+        }
+    }
+
+    fn device(&self) -> Result<DeviceConfig, UsbPhoneError> {
+        let overrides = Overrides { udid: self.net.udid.clone(), ..Overrides::default() };
+        let identity = Identity::new(&self.net.catalogue, None, &overrides)?;
+        let udid: Udid = identity.udid.parse()?;
+        Ok(DeviceConfig {
+            mode: self.mode,
+            reenumeration: self.reenumeration,
+            faults: self.faults.clone(),
+            ..DeviceConfig::new(udid)
+        })
+    }
+}
+
+/// Why a phone could not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsbPhoneError {
+    /// Nobody knows which phone it is.
+    #[error(transparent)]
+    Identity(#[from] NoUdid),
+    /// Its UDID can't be a serial.
+    #[error(transparent)]
+    Udid(#[from] UdidError),
+    /// It has no namespace.
+    #[error(transparent)]
+    Namespace(#[from] LabError),
+    /// It has no interface.
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    /// It can't be plugged in.
+    #[error(transparent)]
+    Vhci(#[from] VhciError),
+    /// The host says what no host says.
+    #[error(transparent)]
+    UsbIp(#[from] UsbIpError),
+    /// Its network face ended.
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    /// Its interface broke.
+    #[error("the phone's interface: {0}")]
+    Io(#[from] io::Error),
+    /// It has ended already.
+    #[error("the phone has ended")]
+    Ended,
+}
+
+/// What a desk does to a phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// `plug`: the cable goes in, the phone is in the mode of its configuration.
+    Plug,
+    /// `unplug`: the cable comes out.
+    Unplug,
+    /// `reboot`: it restarts, which takes 2 s.
+    Reboot,
+    /// `suspend`: its host was suspended; it is back in mode 1 after its re-enumeration.
+    Suspend,
+}
+
+/// A word that is none of `plug`, `unplug`, `reboot`, `suspend`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of plug, unplug, reboot, suspend; found {0:?}")]
+pub struct HandError(String);
+
+impl FromStr for Hand {
+    type Err = HandError;
+
+    fn from_str(text: &str) -> Result<Hand, HandError> {
+        match text {
+            "plug" => Ok(Hand::Plug),
+            "unplug" => Ok(Hand::Unplug),
+            "reboot" => Ok(Hand::Reboot),
+            "suspend" => Ok(Hand::Suspend),
+            _ => Err(HandError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Hand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Hand::Plug => "plug",
+            Hand::Unplug => "unplug",
+            Hand::Reboot => "reboot",
+            Hand::Suspend => "suspend",
+        })
+    }
+}
+
+/// Where a phone is; `fakephone usb` prints each one as a JSON line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsbState {
+    /// `fakephone/usb/1`.
+    pub schema: &'static str,
+    /// Its UDID.
+    pub udid: String,
+    /// Whether its cable is in.
+    pub plugged: bool,
+    /// The port of the virtual host controller that it was in last.
+    pub port: Option<u32>,
+    /// Its mode.
+    pub mode: u8,
+    /// bConfigurationValue of its configuration; 0 is none.
+    pub configuration: u8,
+    /// Whether the host has opened the private function.
+    pub open: bool,
+    /// iMACAddress of the private function.
+    pub host_mac: String,
+    /// Its address on the private link.
+    pub address: Ipv6Addr,
+}
+
+/// What is done to a phone, and where its result is awaited.
+pub(super) type Order = (Hand, oneshot::Sender<Result<(), UsbPhoneError>>);
+
+/// A running phone. Dropped, it is gone at once: off the bus and off the air.
+#[derive(Debug)]
+pub struct UsbPhone {
+    orders: mpsc::Sender<Order>,
+    state: watch::Receiver<UsbState>,
+    gaps: Gaps,
+    task: AbortOnDrop,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(JoinHandle<Result<(), UsbPhoneError>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl UsbPhone {
+    /// Starts a phone and plugs it in. Needs root, vhci-hcd and /dev/net/tun.
+    ///
+    /// # Errors
+    /// [`UsbPhoneError`].
+    pub async fn start(config: UsbPhoneConfig) -> Result<UsbPhone, UsbPhoneError> {
+        let phone = UsbPhone::start_unplugged(config).await?;
+        phone.plug().await?;
+        Ok(phone)
+    }
+
+    /// Starts a phone whose cable is not in yet.
+    ///
+    /// # Errors
+    /// [`UsbPhoneError`].
+    pub async fn start_unplugged(config: UsbPhoneConfig) -> Result<UsbPhone, UsbPhoneError> {
+        let gaps = Gaps::default();
+        let device = Device::new(config.device()?).with_gaps(gaps.clone());
+        let namespace = Namespace::new("phone").await?;
+        let (told, state) = watch::channel(state_of(&device, false, None));
+        let (orders, queue) = mpsc::channel(4);
+        let net = PhoneConfig { interface: tap::NAME.to_owned(), ..config.net };
+        let (made, ready) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let job = move || async move {
+                let mac = device.config().private_mac.of_phone();
+                match Tap::open(mac).await {
+                    Ok(tap) => {
+                        // Whoever started it may be gone.
+                        let _ = made.send(Ok(()));
+                        Desk::new(device, tap, told).run(queue, net).await
+                    }
+                    Err(error) => {
+                        let _ = made.send(Err(error.into()));
+                        Ok(())
+                    }
+                }
+            };
+            namespace.run(job).await?
+        });
+        let task = AbortOnDrop(task);
+        ready.await.unwrap_or(Err(UsbPhoneError::Ended))?;
+        Ok(UsbPhone { orders, state, gaps, task })
+    }
+
+    /// Puts the cable in.
+    ///
+    /// # Errors
+    /// When the host has no place for it.
+    pub async fn plug(&self) -> Result<(), UsbPhoneError> {
+        self.order(Hand::Plug).await
+    }
+
+    /// Pulls the cable.
+    ///
+    /// # Errors
+    /// When the phone has ended.
+    pub async fn unplug(&self) -> Result<(), UsbPhoneError> {
+        self.order(Hand::Unplug).await
+    }
+
+    /// Does something to it; a restart and a suspend go on when this returns.
+    ///
+    /// # Errors
+    /// When the host has no place for it, or the phone has ended.
+    pub async fn order(&self, hand: Hand) -> Result<(), UsbPhoneError> {
+        let (done, result) = oneshot::channel();
+        self.orders.send((hand, done)).await.map_err(|_| UsbPhoneError::Ended)?;
+        result.await.unwrap_or(Err(UsbPhoneError::Ended))
+    }
+
+    /// Where it is, and every change of that.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<UsbState> {
+        self.state.clone()
+    }
+
+    /// The gaps that USB met; those of the network face are logged.
+    #[must_use]
+    pub fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// Waits until something ends it.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn ended(&mut self) -> Result<(), UsbPhoneError> {
+        match (&mut self.task.0).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(UsbPhoneError::Ended),
+            },
+        }
+    }
+}
+
+pub(super) fn state_of(device: &Device, plugged: bool, port: Option<u32>) -> UsbState {
+    let config = device.config();
+    UsbState {
+        schema: "fakephone/usb/1",
+        udid: config.udid.to_string(),
+        plugged,
+        port,
+        mode: device.mode().number(),
+        configuration: device.configuration(),
+        open: device.is_open(),
+        host_mac: config.private_mac.to_string(),
+        address: config.private_mac.phone_address(),
+    }
+}
