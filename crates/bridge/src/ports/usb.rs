@@ -4,6 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 
+use iosmux_usb::Udid;
+
 use super::Changes;
 
 /// The longest list of descriptors that is read, in bytes: a device descriptor and six configurations of at most 4 KiB.
@@ -41,6 +43,17 @@ pub struct Attached {
     pub drivers: Vec<Bound>,
     /// The network interfaces below it.
     pub netdevs: Vec<Netdev>,
+}
+
+impl Attached {
+    /// Its UDID.
+    ///
+    /// # Errors
+    /// What its serial string is instead, in words that are fit for people and logs.
+    pub fn udid(&self) -> Result<Udid, String> {
+        let serial = self.serial.as_deref().unwrap_or_default();
+        Udid::from_serial(&String::from_utf8_lossy(serial)).map_err(|error| error.to_string())
+    }
 }
 
 /// A kernel driver bound to an interface.

@@ -1,0 +1,88 @@
+//! Pictures of the world.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use tokio::time::timeout;
+
+use super::Ports;
+use super::attachment::Key;
+use crate::phone::{Machine, Picture, Usb};
+use crate::ports::{Attached, Bridge, LONGEST, LinkControl, LinkError, Port, UsbHost};
+
+/// One look: what is on USB, and bridges as far as they were asked for.
+pub(super) struct Look<'a, U, L, N> {
+    ports: &'a Ports<U, L, N>,
+    bridges: BTreeMap<String, Option<Bridge>>,
+}
+
+/// The phones on USB, by which they are. Of two with one UDID, which one of them made up, the one of `known` stays.
+pub(super) async fn phones<U: UsbHost, L, N>(
+    ports: &Ports<U, L, N>,
+    known: impl Fn(&Key, &Attached) -> bool,
+) -> io::Result<BTreeMap<Key, Attached>> {
+    let listed = timeout(LONGEST, ports.usb.list()).await;
+    let listed = listed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let mut phones = BTreeMap::new();
+    for attached in listed {
+        let key = match attached.udid() {
+            Ok(udid) => Key::Udid(udid),
+            Err(_) => Key::Port(attached.address.id.clone()),
+        };
+        let twin: Option<&Attached> = phones.get(&key);
+        if let Some(twin) = twin {
+            tracing::warn!(?key, one = %twin.address, other = %attached.address, "two phones have one UDID");
+            if known(&key, twin) {
+                continue;
+            }
+        }
+        phones.insert(key, attached);
+    }
+    Ok(phones)
+}
+
+impl<'a, U, L: LinkControl, N> Look<'a, U, L, N> {
+    /// A new one.
+    pub(super) fn new(ports: &'a Ports<U, L, N>) -> Self {
+        Self { ports, bridges: BTreeMap::new() }
+    }
+
+    /// The picture for a machine.
+    pub(super) async fn picture(&mut self, machine: &Machine, attached: Option<&Attached>) -> Picture {
+        let usb = attached.map(Usb::read);
+        let index = usb.as_ref().and_then(|usb| machine.interface(usb));
+        let port = match index {
+            Some(index) => self.port(index).await,
+            None => None,
+        };
+        Picture { usb, bridge: self.bridge(&machine.wanted().bridge).await, port }
+    }
+
+    async fn bridge(&mut self, name: &str) -> Option<Bridge> {
+        if let Some(known) = self.bridges.get(name) {
+            return known.clone();
+        }
+        let found = answered(self.ports.links.bridge(name), "a bridge").await.flatten();
+        self.bridges.insert(name.to_owned(), found.clone());
+        found
+    }
+
+    async fn port(&self, index: u32) -> Option<Port> {
+        answered(self.ports.links.port(index), "an interface").await.flatten()
+    }
+}
+
+/// What could not be found out is as if it was not there: it is looked for again.
+async fn answered<T>(question: impl Future<Output = Result<T, LinkError>>, what: &'static str) -> Option<T> {
+    match timeout(LONGEST, question).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, what, "the kernel can't be asked");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(what, "the kernel does not answer");
+            None
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The file: replaced as a whole, so that nobody ever reads half of it, and readable by everybody.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::report::Report;
+
+/// Who may read it: everybody.
+const MODE: u32 = 0o644;
+/// The longest file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The state file of one daemon; it goes with it.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+}
+
+impl StateFile {
+    /// The file at this path; its directory is made if it is missing and may be made.
+    ///
+    /// # Errors
+    /// When there is no directory and none can be made.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let directory = directory(path)?;
+        if !directory.is_dir() {
+            fs::create_dir(directory)?;
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Replaces it.
+    ///
+    /// # Errors
+    /// When the directory can't be written; what was there stays.
+    pub fn write(&self, report: &Report) -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(MODE))
+            .tempfile_in(directory(&self.path)?)?;
+        serde_json::to_writer_pretty(&mut file, report)?;
+        file.write_all(b"\n")?;
+        // The umask may have taken something away.
+        file.as_file().set_permissions(Permissions::from_mode(MODE))?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Reads one; none when there is none.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no report.
+    pub fn read(path: &Path) -> io::Result<Option<Report>> {
+        let length = match fs::metadata(path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if length > MAX_FILE {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long for a state file"));
+        }
+        Ok(Some(serde_json::from_slice(&fs::read(path)?)?))
+    }
+}
+
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the state file stays");
+        }
+    }
+}
+
+fn directory(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is in no directory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_replaced_as_a_whole_readable_by_all_and_goes_with_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("iosmux/bridge.json");
+        let file = StateFile::at(&path).unwrap();
+        for version in ["1", "2"] {
+            let report = Report { version: Some(version.to_owned()), ..Report::new(Vec::new()) };
+            file.write(&report).unwrap();
+            assert_eq!(StateFile::read(&path).unwrap(), Some(report));
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no half-written file is left");
+        drop(file);
+        assert_eq!(StateFile::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.json");
+        fs::write(&path, "{\"schema\":1}").unwrap();
+        assert_eq!(StateFile::read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,12 @@
+//! What others may read about the phones: `list --json`, the state file, doctor, a tunneld on the same machine.
+//!
+//! | file | what |
+//! |---|---|
+//! | `report` | the report, and how a phone gets into it |
+//! | `file` | the file that holds it |
+
+mod file;
+mod report;
+
+pub use file::StateFile;
+pub use report::{Interface, InterfaceDriver, Phone, Report, SCHEMA, UsbInterface, Why, status_line};
