@@ -229,6 +229,17 @@ fn the_tethering_function_says_that_it_is_connected_and_carries_nothing() {
 }
 
 #[test]
+fn apples_ethernet_function_tells_its_mac_in_its_own_configuration_only() {
+    let mut phone = phone(&[]);
+    let ask = Setup::new(IN_VENDOR_DEVICE, 0, 0, 2, 64);
+    assert_eq!(phone.control(ask, &[]), Err(Stall));
+    phone.control(Setup::set_configuration(4), &[]).unwrap();
+    assert_eq!(phone.control(ask, &[]), Ok(phone.config().tethering_mac.0.to_vec()));
+    let carrier = Setup::new(IN_VENDOR_DEVICE, GET_MODE.request, 0, 2, 64);
+    assert_eq!(phone.control(carrier, &[]), Ok(ModeReply::INITIAL.0.to_vec()));
+}
+
+#[test]
 fn a_host_that_never_reads_costs_a_bounded_queue() {
     let (mut phone, _) = open(&[]);
     for _ in 0..1000 {

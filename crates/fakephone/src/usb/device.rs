@@ -7,7 +7,7 @@ mod function;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use iosmux_usb::{Mac, Mode, Setup, Udid};
+use iosmux_usb::{Configuration, Mac, Mode, Setup, Udid};
 
 use self::function::Function;
 use super::descriptors::{ModeDescriptors, PRIVATE, TETHERING};
@@ -91,6 +91,8 @@ pub struct Device {
     descriptors: ModeDescriptors,
     configuration: u8,
     alternates: BTreeMap<u8, u8>,
+    /// Those that can be used now.
+    endpoints: Vec<u8>,
     tethering: Function,
     private: Function,
     departure: Option<Departure>,
@@ -109,6 +111,7 @@ impl Device {
             descriptors: ModeDescriptors::new(config.mode, &config.faults),
             configuration: 0,
             alternates: BTreeMap::new(),
+            endpoints: Vec::new(),
             tethering: Function::tethering(),
             private: Function::private(),
             departure: None,
@@ -233,14 +236,20 @@ impl Device {
 
     /// Refuses endpoints of settings that are not chosen, and all of them with the fault.
     fn usable(&self, endpoint: u8) -> Result<(), Stall> {
+        if self.endpoints.contains(&endpoint) && !self.has(UsbFault::Stall) { Ok(()) } else { Err(Stall) }
+    }
+
+    /// The configuration now. What `wrong-descriptors` made can't be read: no host can use it.
+    fn active(&self) -> Result<Configuration, Stall> {
         let active = self.descriptors.of_value(self.configuration).ok_or(Stall)?;
-        // What `wrong-descriptors` made can't be read; no host has chosen it.
-        let configuration = iosmux_usb::Configuration::parse(active).map_err(|_| Stall)?;
-        let there = configuration.settings.iter().any(|setting| {
-            self.alternate(setting.interface) == setting.alternate
-                && setting.endpoints.iter().any(|one| one.address == endpoint)
-        });
-        if there && !self.has(UsbFault::Stall) { Ok(()) } else { Err(Stall) }
+        Configuration::parse(active).map_err(|_| Stall)
+    }
+
+    /// The endpoints of the settings that are chosen.
+    fn find_endpoints(&mut self) {
+        let settings = self.active().map(|configuration| configuration.settings).unwrap_or_default();
+        let chosen = settings.iter().filter(|setting| self.alternate(setting.interface) == setting.alternate);
+        self.endpoints = chosen.flat_map(|setting| &setting.endpoints).map(|one| one.address).collect();
     }
 
     fn alternate(&self, interface: u8) -> u8 {
@@ -250,6 +259,7 @@ impl Device {
     fn set_configuration(&mut self, value: u8) {
         self.configuration = value;
         self.alternates.clear();
+        self.find_endpoints();
         self.tethering.reset();
         self.private.reset();
     }
@@ -257,6 +267,7 @@ impl Device {
     /// Chooses an alternate setting, which begins the function behind it anew.
     fn set_interface(&mut self, interface: u8, alternate: u8) {
         self.alternates.insert(interface, alternate);
+        self.find_endpoints();
         for (function, [_, data]) in [(&mut self.tethering, TETHERING), (&mut self.private, PRIVATE)] {
             if self.descriptors.ncm == Some(self.configuration) && interface == data {
                 function.set_open(alternate == 1);

@@ -1,6 +1,8 @@
 //! A link with a phone on one end, inside a network namespace that belongs to the test process.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+#[cfg(feature = "vm-tests")]
+pub mod cable;
 pub mod far;
 pub mod host;
 

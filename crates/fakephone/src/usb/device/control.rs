@@ -9,7 +9,7 @@ use iosmux_usb::setup::{
     IN_DEVICE, IN_ENDPOINT, IN_INTERFACE, IN_VENDOR_DEVICE, OUT_CLASS_INTERFACE, OUT_DEVICE, OUT_ENDPOINT,
     OUT_INTERFACE, SET_ADDRESS, SET_CONFIGURATION, SET_FEATURE, SET_INTERFACE,
 };
-use iosmux_usb::{Configuration, Mode, ModeReply, Setup};
+use iosmux_usb::{Mode, ModeReply, Setup};
 
 use super::{Device, LEAVES_AFTER, Stall};
 use crate::not_sourced::{USB_MODE, USB_NCM_INTERFACE_FLAGS};
@@ -20,6 +20,11 @@ use crate::usb::fault::UsbFault;
 const DRIFTED: ModeReply = ModeReply([6, 9, 9, 0]);
 /// Apple's NCM request for the interface's flags. Source: protocol.md §1.6.
 const INTERFACE_FLAGS: u8 = 0xa0;
+/// Asks Apple's Ethernet function for the host's MAC; ipheth takes the interface when it is answered. No frame ever comes from it.
+/// Source: Linux, drivers/net/usb/ipheth.c (IPHETH_CMD_GET_MACADDR).
+const GET_MACADDR: u8 = 0x00;
+/// Class and subclass of Apple's Ethernet function. Source: protocol.md §1.4.
+const ETHERNET: (u8, u8) = (0xff, 0xfd);
 /// The kinds of request, without direction and recipient. Source: USB 2.0 table 9-2.
 const KIND: u8 = 0x60;
 
@@ -98,16 +103,19 @@ impl Device {
 
     /// Refuses settings that the configuration doesn't have.
     fn setting(&self, interface: u8, alternate: u8) -> Result<(), Stall> {
-        let active = self.descriptors.of_value(self.configuration).ok_or(Stall)?;
-        let configuration = Configuration::parse(active).map_err(|_| Stall)?;
-        configuration.setting(interface, alternate).map(|_| ()).ok_or(Stall)
+        self.active()?.setting(interface, alternate).map(|_| ()).ok_or(Stall)
     }
 
-    /// The phone's own requests. Source: protocol.md §1.2.
+    /// The phone's own requests. Source: protocol.md §1.2; of Apple's Ethernet function Linux, drivers/net/usb/ipheth.c.
     fn vendor(&mut self, setup: Setup, index: u8) -> Result<Vec<u8>, Stall> {
         match setup.request {
             request if request == GET_MODE.request => Ok(self.mode_reply().0.to_vec()),
             SET_MODE => self.set_mode(index),
+            GET_MACADDR
+                if self.active()?.settings.iter().any(|one| (one.class, one.subclass) == ETHERNET) =>
+            {
+                Ok(self.config.tethering_mac.0.to_vec())
+            }
             _ => Err(Stall),
         }
     }
