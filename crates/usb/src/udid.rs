@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::string::Escaped;
@@ -14,7 +15,10 @@ const DASH: usize = 8;
 const OLD_DIGITS: usize = 40;
 
 /// A UDID: hex digits, and a dash at one place. Safe in paths, units and logs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// It has one case, whatever came: that of UniqueDeviceID in captured Handshakes, upper, and lower for an old one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Udid(String);
 
 /// Text that is no UDID.
@@ -34,10 +38,10 @@ impl Udid {
             return Err(wrong());
         }
         match digits.len() {
-            OLD_DIGITS => Ok(Udid(digits.to_owned())),
+            OLD_DIGITS => Ok(Udid(digits.to_ascii_lowercase())),
             DIGITS => {
                 let (head, tail) = digits.split_at_checked(DASH).ok_or_else(wrong)?;
-                Ok(Udid(format!("{head}-{tail}")))
+                Ok(Udid(format!("{head}-{tail}").to_ascii_uppercase()))
             }
             _ => Err(wrong()),
         }
@@ -78,6 +82,20 @@ impl fmt::Display for Udid {
     }
 }
 
+impl From<Udid> for String {
+    fn from(udid: Udid) -> String {
+        udid.0
+    }
+}
+
+impl TryFrom<String> for Udid {
+    type Error = UdidError;
+
+    fn try_from(text: String) -> Result<Udid, UdidError> {
+        Udid::from_text(&text)
+    }
+}
+
 impl std::str::FromStr for Udid {
     type Err = UdidError;
 
@@ -103,6 +121,17 @@ mod tests {
         let old = "0123456789abcdef0123456789abcdef01234567";
         assert_eq!(Udid::from_serial(old).unwrap().to_string(), old);
         assert_eq!(Udid::from_serial(old).unwrap().to_serial(), old);
+    }
+
+    #[test]
+    fn a_udid_has_one_case() {
+        let (upper, lower) = ("00008020-00000000000ABCDE", "00008020-00000000000abcde");
+        assert_eq!(lower.parse::<Udid>().unwrap().as_str(), upper);
+        let old = "0123456789ABCDEF0123456789ABCDEF01234567";
+        assert_eq!(Udid::from_serial(old).unwrap().as_str(), old.to_lowercase());
+        let read: Udid = serde_json::from_value(lower.into()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), upper);
+        assert!(serde_json::from_value::<Udid>("../x".into()).is_err());
     }
 
     #[test]
