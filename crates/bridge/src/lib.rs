@@ -14,12 +14,14 @@
 //! | [`usb`], [`link`], [`ncm`] | the world: sysfs and nusb, netlink, our own NCM driver |
 //! | [`privileges`] | one capability and the phone's node, nothing else |
 //! | [`config`] | the configuration file |
+//! | [`oneoff`] | a mode changed once, by command |
 //! | [`state`] | what others may read: the report and its file |
 
 pub mod config;
 pub mod daemon;
 pub mod link;
 pub mod ncm;
+pub mod oneoff;
 pub mod phone;
 pub mod ports;
 pub mod privileges;

@@ -1,0 +1,52 @@
+//! `iosmux-bridge check-config`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use iosmux_bridge::config::{Config, ConfigError, Problem, Settings};
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// The version of the JSON that is printed.
+const SCHEMA: &str = "iosmux-bridge-check-config/1";
+
+/// Check a configuration file, and show what the daemon would run with
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The file
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The JSON.
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    valid: bool,
+    problems: Vec<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Config>,
+}
+
+/// Reads, checks, shows.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let settings = Settings::load(&arguments.file);
+    if !arguments.json {
+        let settings = settings?;
+        writeln!(out, "{} is valid. The daemon would run with:", arguments.file.display())?;
+        return Ok(write!(out, "{settings}")?);
+    }
+    let (problems, settings) = match settings {
+        Ok(settings) => (Vec::new(), Some(settings.written())),
+        Err(ConfigError::Invalid { problems, .. }) => (problems, None),
+        Err(unreadable) => return Err(unreadable.into()),
+    };
+    let report = Report { schema: SCHEMA, valid: problems.is_empty(), problems, settings };
+    serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    if report.valid { Ok(()) } else { Err(Failure::Told) }
+}

@@ -1,0 +1,117 @@
+//! `iosmux-bridge list`.
+
+use std::io::Write;
+
+use clap::Args;
+use iosmux_bridge::config::state_file;
+use iosmux_bridge::ports::UsbHost as _;
+use iosmux_bridge::privileges::Access;
+use iosmux_bridge::state::{Phone, Report, StateFile};
+use iosmux_bridge::usb::Host;
+
+use super::block_on;
+use super::failure::Failure;
+
+/// List the phones on USB, and where a running daemon has them
+///
+/// Needs no rights, and asks the phones nothing.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks and prints.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    block_on(async {
+        let system = |action| move |source| Failure::System { action, source };
+        let usb = Host::new(Access::Directly).map_err(system("USB can't be reached"))?;
+        let attached = usb.list().await.map_err(system("USB can't be looked at"))?;
+        let seen = attached.iter().map(Phone::seen).collect();
+        let told = StateFile::read(&state_file()).unwrap_or_else(|error| {
+            tracing::error!(path = %state_file().display(), %error, "the daemon's state can't be read");
+            None
+        });
+        let report = merged(seen, told);
+        if arguments.json {
+            serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+            return Ok(writeln!(out)?);
+        }
+        Ok(out.write_all(lines(&report).as_bytes())?)
+    })
+}
+
+/// What is seen, with what a daemon told of the same enumeration of the same phone.
+fn merged(seen: Vec<Phone>, told: Option<Report>) -> Report {
+    let Some(told) = told else { return Report::new(seen) };
+    let one = |phone: Phone| {
+        let same = |other: &&Phone| {
+            (&other.id, &other.udid, other.address) == (&phone.id, &phone.udid, phone.address)
+        };
+        told.phones.iter().find(same).cloned().unwrap_or(phone)
+    };
+    let phones = seen.into_iter().map(one).collect();
+    Report { phones, ..told }
+}
+
+/// One line for each phone, and one for each thing that is to be said of it.
+fn lines(report: &Report) -> String {
+    if report.phones.is_empty() {
+        return "No phone is plugged in.\n".to_owned();
+    }
+    let mut lines = String::new();
+    for phone in &report.phones {
+        let udid = phone.udid.as_deref().unwrap_or("(no UDID)");
+        let mode = phone.mode.map_or_else(|| "mode ?".to_owned(), |mode| format!("mode {mode}"));
+        let state = phone.state.as_deref().unwrap_or("not run by a daemon");
+        lines += &format!("{}  {udid}  {mode}  {state}", phone.id);
+        if let (Some(interface), Some(bridge)) = (&phone.interface, &phone.bridge) {
+            lines += &format!("  {} on {bridge}", interface.name);
+        }
+        lines.push('\n');
+        for why in phone.reason.iter().chain(&phone.notices) {
+            lines += &format!("    {}. Next: {}\n", why.text, why.next_step);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iosmux_bridge::state::Why;
+
+    fn phone(id: &str, state: Option<&str>) -> Phone {
+        let text = format!(
+            r#"{{"id":"{id}","udid":"00008020-0000000000001234","mode":3,"netdevs":[],"address":[1,4]}}"#
+        );
+        let mut phone: Phone = serde_json::from_str(&text).unwrap();
+        phone.state = state.map(str::to_owned);
+        phone
+    }
+
+    #[test]
+    fn people_read_lines() {
+        let mut held = phone("1-2", Some("held"));
+        held.reason = Some(Why {
+            name: "bridge-missing".to_owned(),
+            text: "there is no bridge virbr0".to_owned(),
+            next_step: "make it".to_owned(),
+        });
+        let report = Report::new(vec![held, phone("1-3", None)]);
+        insta::assert_snapshot!(lines(&report));
+        assert_eq!(lines(&Report::new(Vec::new())), "No phone is plugged in.\n");
+    }
+
+    #[test]
+    fn what_a_daemon_told_of_another_enumeration_is_left_out() {
+        let told = Report::new(vec![
+            phone("1-2", Some("joined")),
+            Phone { address: Some([1, 3]), ..phone("1-3", Some("joined")) },
+        ]);
+        let report = merged(vec![phone("1-2", None), phone("1-3", None)], Some(told));
+        let states: Vec<_> = report.phones.iter().map(|phone| phone.state.as_deref()).collect();
+        assert_eq!(states, [Some("joined"), None]);
+    }
+}

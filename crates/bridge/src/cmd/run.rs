@@ -1,0 +1,68 @@
+//! `iosmux-bridge run`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use iosmux_bridge::config::Settings;
+use iosmux_bridge::daemon::Handle;
+use iosmux_bridge::privileges;
+
+use super::block_on;
+use super::failure::Failure;
+use super::start::start;
+use super::supervise::{Signals, supervise};
+
+/// The configuration that is read when none is named.
+const DEFAULT_FILE: &str = "/etc/iosmux/bridge.toml";
+
+/// Run in the background of a service: every phone that is plugged in joins its bridge
+///
+/// SIGHUP reads the configuration again and tries again what is held; SIGTERM gives every phone back and ends it. systemd is
+/// told of readiness, state and life (Type=notify or notify-reload).
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration; without it /etc/iosmux/bridge.toml if that is there, else defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run although the user is root, who needs not be
+    #[arg(long)]
+    allow_root: bool,
+}
+
+impl Arguments {
+    fn settings(&self) -> Result<Settings, Failure> {
+        let named = self.config.as_deref();
+        match named.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists())) {
+            Some(file) => Ok(Settings::load(file)?),
+            None => Ok(Settings::default()),
+        }
+    }
+}
+
+/// Runs until a signal ends it.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // While there is one thread: the kernel keeps privileges by thread.
+    let access = privileges::for_service(arguments.allow_root)?;
+    let settings = arguments.settings()?;
+    block_on(async {
+        let signals = Signals::follow()?;
+        let file = settings.state_file.clone();
+        let (daemon, handle) = start(access, settings)?;
+        let reload = || reload(arguments, &handle);
+        daemon.run(supervise(signals, &handle, file.as_deref(), reload)).await;
+        tracing::info!("ended");
+        Ok(())
+    })
+}
+
+/// Reads the configuration again. A bad one is told and the old one stays.
+async fn reload(arguments: &Arguments, handle: &Handle) {
+    match arguments.settings() {
+        Ok(settings) => {
+            // The daemon that has ended needs no settings.
+            let _ = handle.reconfigure(settings).await;
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
+    }
+}

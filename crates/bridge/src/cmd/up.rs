@@ -1,0 +1,251 @@
+//! `iosmux-bridge up`.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use iosmux_bridge::config::{DEFAULT_BRIDGE, Device, Ending, Settings};
+use iosmux_bridge::daemon::Happening;
+use iosmux_bridge::phone::Driver;
+use iosmux_bridge::privileges;
+use iosmux_bridge::state::Why;
+use iosmux_usb::Udid;
+use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::block_on;
+use super::failure::Failure;
+use super::start::start;
+use super::supervise::Signals;
+
+/// The version of a JSON line.
+const SCHEMA: &str = "iosmux-bridge-up/1";
+
+/// Run once, in the foreground: show each phone's way to the bridge until Ctrl-C, which gives it back
+///
+/// Needs no file and no rule. Under sudo it becomes the calling user, with CAP_NET_ADMIN only; a helper process opens the phones' nodes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The bridge to join
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_BRIDGE)]
+    bridge: String,
+    /// This phone only; can be given several times
+    #[arg(long = "udid", value_name = "UDID")]
+    udids: Vec<Udid>,
+    /// Leave the phone in the mode with NCM at the end
+    #[arg(long)]
+    keep: bool,
+    /// Keep phones on the bridge from talking to each other
+    #[arg(long)]
+    isolated: bool,
+    /// Which NCM driver carries the frames
+    #[arg(long, value_enum, default_value = "auto")]
+    driver: DriverName,
+    /// Print one line of JSON for each change
+    #[arg(long)]
+    json: bool,
+}
+
+/// A driver, as it is written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DriverName {
+    /// The kernel's where it can, else iosmux' own
+    Auto,
+    /// The kernel's
+    Kernel,
+    /// iosmux' own
+    Userspace,
+}
+
+/// One line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    seconds: f64,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    udid: Option<&'a str>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Why>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bridge: Option<&'a str>,
+}
+
+impl Arguments {
+    fn settings(&self) -> Settings {
+        let default = Device {
+            bridge: self.bridge.clone(),
+            on_stop: if self.keep { Ending::Keep } else { Ending::Restore },
+            driver: match self.driver {
+                DriverName::Auto => Driver::Auto,
+                DriverName::Kernel => Driver::Kernel,
+                DriverName::Userspace => Driver::Userspace,
+            },
+            isolated: self.isolated,
+            ..Device::default()
+        };
+        let allow: BTreeSet<Udid> = self.udids.iter().cloned().collect();
+        // The state file is the service's, which may run beside this.
+        Settings {
+            allow: (!allow.is_empty()).then_some(allow),
+            default,
+            state_file: None,
+            ..Settings::default()
+        }
+    }
+}
+
+/// Runs until a signal ends it.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    // While there is one thread: the kernel keeps privileges by thread.
+    let access = privileges::for_caller()?;
+    block_on(async {
+        let signals = Signals::follow()?;
+        let (daemon, handle) = start(access, arguments.settings())?;
+        let mut lines = Lines { out, json: arguments.json, began: Instant::now() };
+        let bridge = &arguments.bridge;
+        lines.note(&format!("Phones that are plugged in join {bridge}; Ctrl-C gives them back."))?;
+        let happenings = handle.happenings();
+        let written = show(&mut lines, happenings, daemon.run(signals.end())).await;
+        // Whoever read the lines has gone: that is how a pipe ends.
+        Ok(written
+            .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?)
+    })
+}
+
+/// Writes what happens while the daemon works; it goes on when nobody reads any more.
+async fn show(
+    lines: &mut Lines<'_>,
+    mut happenings: Receiver<Happening>,
+    work: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut work = pin!(work);
+    let mut written = Ok(());
+    loop {
+        tokio::select! {
+            biased;
+            happening = happenings.recv(), if written.is_ok() => written = match happening {
+                Ok(happening) => lines.write(&happening),
+                Err(RecvError::Lagged(missed)) => lines.note(&format!("({missed} changes were too fast to show)")),
+                // The daemon's end is below.
+                Err(RecvError::Closed) => Ok(()),
+            },
+            () = &mut work => break,
+        }
+    }
+    while written.is_ok() {
+        match happenings.try_recv() {
+            Ok(happening) => written = lines.write(&happening),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+/// Where the lines go, and since when their times count.
+struct Lines<'a> {
+    out: &'a mut dyn Write,
+    json: bool,
+    began: Instant,
+}
+
+impl Lines<'_> {
+    /// A line for people only.
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        if !self.json {
+            writeln!(self.out, "{text}")?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, happening: &Happening) -> io::Result<()> {
+        let after = self.began.elapsed();
+        if self.json {
+            let joined = happening.joined.as_ref();
+            let line = Line {
+                schema: SCHEMA,
+                seconds: after.as_secs_f64(),
+                id: &happening.id,
+                udid: happening.udid.as_deref(),
+                state: happening.state.name(),
+                reason: happening.reason.as_ref().map(Why::from),
+                interface: joined.map(|(interface, _)| interface.as_str()),
+                bridge: joined.map(|(_, bridge)| bridge.as_str()),
+            };
+            serde_json::to_writer(&mut *self.out, &line)?;
+            writeln!(self.out)?;
+        } else {
+            writeln!(self.out, "{}", sentence(after, happening))?;
+        }
+        self.out.flush()
+    }
+}
+
+/// A line for people: when, which phone, what, why, and what to do.
+fn sentence(after: Duration, happening: &Happening) -> String {
+    let who = happening.udid.as_deref().unwrap_or(&happening.id);
+    let mut line = format!("{:>8.1} s  {who}  {}", after.as_secs_f64(), happening.state.words());
+    if let Some((interface, bridge)) = &happening.joined {
+        line += &format!(" {bridge}, as {interface}");
+    }
+    if let Some(reason) = &happening.reason {
+        line += &format!(": {}. Next: {}", reason.text(), reason.next_step());
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iosmux_bridge::phone::{Reason, State};
+
+    fn story(json: bool) -> String {
+        let happening = |state, reason| Happening {
+            id: "1-2".to_owned(),
+            udid: Some("00008020-0000000000001234".to_owned()),
+            state,
+            reason,
+            joined: (state == State::Joined).then(|| ("iosmux7".to_owned(), "virbr0".to_owned())),
+        };
+        let missing = Reason::BridgeMissing { bridge: "virbr0".to_owned() };
+        let mut out = Vec::new();
+        let mut lines = Lines { out: &mut out, json, began: Instant::now() };
+        lines.note("Phones that are plugged in join virbr0; Ctrl-C gives them back.").unwrap();
+        for happening in [
+            happening(State::ModeQueried, None),
+            happening(State::Switching, None),
+            happening(State::Held, Some(missing)),
+            happening(State::Joined, None),
+            happening(State::Restoring, None),
+            happening(State::Gone, None),
+        ] {
+            lines.write(&happening).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn people_read_lines() {
+        insta::assert_snapshot!(story(false));
+    }
+
+    #[test]
+    fn programs_read_json_lines() {
+        let text = story(true);
+        let mut lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for line in &mut lines {
+            assert!(line["seconds"].is_f64());
+            line["seconds"] = 0.0.into();
+        }
+        insta::assert_json_snapshot!(lines);
+    }
+}
