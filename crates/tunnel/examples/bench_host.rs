@@ -23,7 +23,7 @@ async fn main() {
     let negotiated = link.suite().expect("TLS").name();
     let device = TunDevice::open(Some(interface), link.parameters(), Role::Host).expect("the TUN device");
     println!("suite {negotiated} mtu {} interface {}", link.parameters().mtu, device.name());
-    let mut tunnel = Tunnel::run(link, device, Options::default()).expect("the relay");
+    let mut tunnel = Tunnel::run_on_tun(link, device, Options::default()).expect("the relay");
     let ended = tunnel.ended().await;
     println!("{ended:?} {:?}", tunnel.counters());
 }

@@ -7,6 +7,7 @@ use super::connect::{Carrier, TunnelLink};
 use super::device::PacketDevice;
 use super::error::TunnelError;
 use super::pump::Pump;
+use super::tun::TunDevice;
 use super::{link, quic_pump};
 use crate::packet::Counters;
 use crate::parameters::Parameters;
@@ -70,6 +71,11 @@ impl Tunnel {
         };
         thread.spawn(run).map_err(|source| TunnelError::Relay { source })?;
         Ok(Self { parameters, shared, stop: Some(stop), ended })
+    }
+
+    /// [`Self::run`] for a TUN device: compiled in this crate, as fast as this crate is, whatever its user is optimised for.
+    pub fn run_on_tun(link: TunnelLink, device: TunDevice, options: Options) -> Result<Self, TunnelError> {
+        Self::run(link, device, options)
     }
 
     /// What both ends agreed on.

@@ -81,7 +81,7 @@ pub(crate) async fn open(
         transport,
         suite,
     };
-    Ok(Opened { shown, running: Tunnel::run(link, device, Options::default())? })
+    Ok(Opened { shown, running: Tunnel::run_on_tun(link, device, Options::default())? })
 }
 
 async fn over_tcp(channel: &mut ControlChannel, phone: SocketAddrV6) -> Result<TunnelLink, OpenError> {
