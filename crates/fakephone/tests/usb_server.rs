@@ -236,7 +236,7 @@ proptest! {
         command in 1_u8..3, endpoint in 0_u8..16, direction in 0_u8..2, length in 0_u8..200,
     ) {
         let mut host = Host::open(&[]);
-        let mut message = bytes.clone();
+        let mut message = bytes;
         if message.len() >= HEADER {
             for (at, byte) in [(0, 0), (1, 0), (2, 0), (3, command), (12, 0), (13, 0), (14, 0), (15, direction),
                 (16, 0), (17, 0), (18, 0), (19, endpoint), (24, 0), (25, 0), (26, 0), (27, length), (32, 0), (33, 0), (34, 0), (35, 0)] {

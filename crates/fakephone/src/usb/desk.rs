@@ -84,7 +84,7 @@ impl Desk {
             match self.next(&mut orders, &mut buffer).await? {
                 Event::FromHost(length) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
-                    self.from_host(bytes).await?;
+                    self.take(bytes).await?;
                 }
                 Event::Frame => self.frames().await?,
                 Event::HostGone => self.pull().await?,
@@ -134,7 +134,7 @@ impl Desk {
         }
     }
 
-    async fn from_host(&mut self, bytes: &[u8]) -> Result<(), UsbPhoneError> {
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), UsbPhoneError> {
         let Some(cable) = &mut self.cable else { return Ok(()) };
         cable.server.receive(&mut self.device, bytes)?;
         if let Some(departure) = cable.server.departure() {

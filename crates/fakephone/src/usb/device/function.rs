@@ -165,7 +165,7 @@ impl Function {
     pub(super) fn take_block(&mut self, bytes: &[u8]) {
         self.partial.extend_from_slice(bytes);
         let full = usize::try_from(PARAMETERS.out_max_size).unwrap_or(usize::MAX);
-        let ended = bytes.is_empty() || bytes.len() % usize::from(BULK_PACKET) != 0;
+        let ended = bytes.is_empty() || !bytes.len().is_multiple_of(usize::from(BULK_PACKET));
         if !ended && self.partial.len() < full {
             return;
         }
