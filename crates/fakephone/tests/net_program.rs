@@ -94,3 +94,26 @@ async fn usage_errors_are_two_and_a_bad_catalogue_is_one() {
         assert!(text.contains(reason), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_cable_needs_the_kernel_s_virtual_host_controller_and_root() {
+    let usb = ["usb", "--vhci", "--catalogue", TRUSTED];
+    let (code, text) = exit(fakephone(&usb)).await;
+    // Missing, or for another user: root here is root of this namespace only.
+    let told = match code {
+        Some(6) => text.contains("load the kernel's module vhci-hcd"),
+        Some(4) => text.contains("only root may plug phones in"),
+        _ => false,
+    };
+    assert!(told, "{code:?}: {text}");
+    let without = ["usb", "--catalogue", TRUSTED];
+    for wrong in
+        [&without[..], &[&usb[..], &["--mode", "2"]].concat(), &[&usb[..], &["--fault", "z"]].concat()]
+    {
+        assert_eq!(exit(fakephone(wrong)).await.0, Some(2), "{wrong:?}");
+    }
+    let unknown = [&usb[..], &["--udid", "../../x"]].concat();
+    let (code, text) = exit(fakephone(&unknown)).await;
+    assert_eq!(code, Some(1));
+    assert!(text.contains(r#"a UDID was expected"#) && text.contains(r#""../../x""#), "{text}");
+}

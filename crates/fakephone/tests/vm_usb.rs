@@ -200,7 +200,9 @@ async fn a_program_carries_frames_through_the_private_function_on_any_kernel() {
 #[tokio::test]
 async fn replugs_leave_nothing_behind() {
     let cable = Cable::plug("00008020-0000000000000005", &[]).await;
-    for _ in 0..3 {
+    let open_files = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut files = Vec::new();
+    for _ in 0..4 {
         let netdevs = cable.switch(5);
         let before = cable.sysfs();
         cable.phone.unplug().await.unwrap();
@@ -212,7 +214,9 @@ async fn replugs_leave_nothing_behind() {
         cable.phone.plug().await.unwrap();
         cable.enumerated(4);
         assert_eq!((cable.sysfs(), mode(&cable)), (before, ModeReply::INITIAL));
+        files.push(open_files());
     }
+    assert!(files.iter().all(|count| *count == files[0]), "open files after each: {files:?}");
     for hand in [Hand::Suspend, Hand::Reboot] {
         cable.switch(5);
         cable.phone.order(hand).await.unwrap();

@@ -80,7 +80,7 @@ impl Tap {
         self.set(if up { link.up() } else { link.down() }.build(), "brought up or down").await?;
         if up {
             // Nobody else has it: it follows from the phone's own descriptors.
-            let mut request = self.netlink.address().add(self.index, self.address.into(), 64);
+            let mut request = self.netlink.address().add(self.index, self.address.into(), 64).replace();
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
             request
                 .execute()
