@@ -242,7 +242,8 @@ fn apples_ethernet_function_tells_its_mac_in_its_own_configuration_only() {
 #[test]
 fn a_host_that_never_reads_costs_a_bounded_queue() {
     let (mut phone, _) = open(&[]);
-    for _ in 0..1000 {
+    for sent in 0..1000 {
+        assert_eq!(phone.has_room(), sent < 256);
         phone.send_frame(&[1; 1514]);
     }
     phone.send_frame(&[1; 1515]);

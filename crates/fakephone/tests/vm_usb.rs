@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, SocketAddrV6, TcpStream};
+use std::net::SocketAddrV6;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,27 +14,34 @@ use iosmux_fakephone::usb::{Hand, played};
 use iosmux_usb::mode::{GET_MODE, ModeReading};
 use iosmux_usb::ntb::{Decoder, Encoder, Layout};
 use iosmux_usb::{Descriptors, Mac, Mode, ModeReply, Udid, ncm};
+use iosmux_xpc::rsd::{self, Handshake};
+use iosmux_xpc::session::SessionConfig;
 use nusb::MaybeFuture as _;
 use nusb::io::EndpointWrite;
 use nusb::transfer::{Buffer, Bulk, ControlIn, ControlOut, ControlType, In, Out, Recipient, TransferError};
 use support::cable::{Cable, SOON, has_private_driver, kernel_said, until};
+use tokio::net::TcpStream;
+use uuid::Uuid;
 
-/// Frames of the host go to `interface`; true when the phone's RSD port was reached through it.
-fn reaches(interface: &str, cable: &Cable) -> bool {
+/// Connects to the phone's RSD port through `interface`, and reads who answers.
+async fn who_answers(interface: &str, cable: &Cable) -> Option<String> {
     up(interface);
     let address = cable.phone.state().borrow().address;
     let index =
         fs::read_to_string(format!("/sys/class/net/{interface}/ifindex")).unwrap().trim().parse().unwrap();
-    let phone = SocketAddr::V6(SocketAddrV6::new(address, RSD_PORT, 0, index));
+    let phone = SocketAddrV6::new(address, RSD_PORT, 0, index);
     let start = Instant::now();
     // The address of this end is being detected.
     while start.elapsed() < SOON {
-        if TcpStream::connect_timeout(&phone, Duration::from_secs(2)).is_ok() {
-            return true;
+        let connected = tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(phone)).await;
+        if let Ok(Ok(stream)) = connected {
+            let ours = Handshake::host(Uuid::new_v4());
+            let remote = rsd::io::handshake(stream, Some(&ours), SessionConfig::default()).await.unwrap();
+            return remote.handshake.properties.get("UniqueDeviceID")?.as_str().map(str::to_owned);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    false
+    None
 }
 
 fn up(interface: &str) {
@@ -107,7 +114,8 @@ async fn frames_of_a_kernel_s_netdev_reach_the_phone_and_come_back() {
     let cable = Cable::plug("00008020-0000000000000003", &[]).await;
     let netdevs = cable.switch(5);
     if has_private_driver() {
-        assert!(reaches(&netdevs[1].1, &cable), "RSD answers behind the private function");
+        let udid = who_answers(&netdevs[1].1, &cable).await;
+        assert_eq!(udid.as_deref(), Some("00008020-0000000000000003"), "one phone is behind both faces");
         assert!(cable.phone.state().borrow().open);
     } else {
         let (_, tethering) = &netdevs[0];
@@ -234,7 +242,7 @@ async fn two_phones_are_two_devices() {
     let netdevs = one.switch(5);
     drop(two);
     if has_private_driver() {
-        assert!(reaches(&netdevs[1].1, &one));
+        assert_eq!(who_answers(&netdevs[1].1, &one).await.as_deref(), Some("00008020-0000000000000006"));
     }
 }
 

@@ -127,7 +127,8 @@ impl Desk {
                 Ok(0) | Err(_) => Event::HostGone,
                 Ok(length) => Event::FromHost(length),
             }),
-            frame = self.tap.receive() => {
+            // What has no room waits in the interface's own queue.
+            frame = self.tap.receive(), if self.device.has_room() => {
                 self.device.send_frame(frame?);
                 Ok(Event::Frame)
             }
@@ -150,6 +151,9 @@ impl Desk {
     /// A frame of the phone was taken; more may wait.
     async fn frames(&mut self) -> Result<(), UsbPhoneError> {
         for _ in 1..BURST {
+            if !self.device.has_room() {
+                break;
+            }
             let Some(frame) = self.tap.receive_now() else { break };
             self.device.send_frame(frame);
         }

@@ -213,6 +213,12 @@ impl Device {
         self.private.send(frame);
     }
 
+    /// Whether a frame to the host would not be dropped for want of room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.private.has_room()
+    }
+
     /// The next frame from the host for the phone's own interface.
     pub fn take_frame(&mut self) -> Option<Vec<u8>> {
         self.private.take_frame()

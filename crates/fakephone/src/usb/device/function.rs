@@ -223,6 +223,11 @@ impl Function {
         self.notifications.pop_front()
     }
 
+    /// Whether another frame to the host has room; while nobody listens it needs none.
+    pub(super) fn has_room(&self) -> bool {
+        !self.open || self.to_host.len() < QUEUE
+    }
+
     /// A frame to the host.
     pub(super) fn send(&mut self, frame: &[u8]) {
         if !self.open || self.to_host.len() >= QUEUE || frame.len() > usize::from(self.max_datagram) {
