@@ -43,7 +43,7 @@ pub(crate) fn ntb(bytes: &[u8]) -> Verdict {
 fn keep_to(parameters: &NtbParameters) {
     let layout = Layout::to_device(parameters, 512);
     let mut encoder = Encoder::new(layout);
-    let frames: Vec<Vec<u8>> = [14, 60, 1514].into_iter().map(|length| vec![0xa5; length]).collect();
+    let frames: Vec<Vec<u8>> = [1514, 14, 60].into_iter().map(|length| vec![0xa5; length]).collect();
     let mut taken = Vec::new();
     for frame in &frames {
         match encoder.push(frame) {

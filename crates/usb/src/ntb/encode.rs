@@ -43,7 +43,17 @@ impl Layout {
 
     fn new(max_size: u32, max_frames: u16, alignment: Alignment, max_packet: u16) -> Layout {
         let max_size = usize::try_from(max_size.min(MAX_NTB16_SIZE)).unwrap_or_default();
-        Layout { max_size, max_frames, alignment, max_packet }
+        let mut layout = Layout { max_size, max_frames, alignment, max_packet };
+        // The longest frame comes first: in small blocks it takes the room of pairs that it leaves no frames for.
+        while layout.max_frames > 1 && !layout.holds_longest() {
+            layout.max_frames /= 2;
+        }
+        layout
+    }
+
+    /// Whether the longest frame fits into an empty block.
+    fn holds_longest(&self) -> bool {
+        self.place(self.frames()).saturating_add(MAX_DATAGRAM) <= self.max_size
     }
 
     /// Where the NDP is. Source: NCM 1.0 §3.3.4.
