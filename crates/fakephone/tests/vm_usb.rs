@@ -224,7 +224,10 @@ async fn replugs_leave_nothing_behind() {
         assert_eq!((cable.sysfs(), mode(&cable)), (before, ModeReply::INITIAL));
         files.push(open_files());
     }
-    assert!(files.iter().all(|count| *count == files[0]), "open files after each: {files:?}");
+    // Handles are closed by threads of their own, some after the phone is back.
+    let least = files.iter().copied().min().unwrap();
+    until(SOON, "as few open files as ever", || (open_files() <= least).then_some(()));
+    assert!(files.iter().all(|count| *count <= least + 4), "open files after each: {files:?}");
     for hand in [Hand::Suspend, Hand::Reboot] {
         cable.switch(5);
         cable.phone.order(hand).await.unwrap();
