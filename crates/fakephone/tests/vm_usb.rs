@@ -80,6 +80,9 @@ async fn the_kernel_enumerates_the_captured_phone() {
     until(SOON, "ipheth takes its interface", || {
         fs::read_link(&driver).ok().filter(|to| to.ends_with("ipheth"))
     });
+    let busy = cable.open().set_configuration(3).wait().unwrap_err();
+    assert_eq!(busy.kind(), nusb::ErrorKind::Busy, "not while a driver has an interface");
+    cable.configure(3).expect("sysfs takes drivers away first");
 }
 
 #[tokio::test]
