@@ -60,16 +60,19 @@ pub(crate) fn build(project: &Project, log: &mut Log) -> Result<Built> {
     built_by(project, log, "build of all tests", command)
 }
 
-/// Builds one test, the programs of its package, and those of `with`.
-pub(crate) fn build_one(
+/// Builds some tests of a package, its programs, and those of `with`.
+pub(crate) fn build_some(
     project: &Project,
     log: &mut Log,
-    (package, test): (&str, &str),
+    (package, tests): (&str, &[String]),
     with: &[String],
 ) -> Result<Built> {
     let mut command = project.cargo();
-    command.args(["test", "--no-run", "--all-features", "-p", package, "--test", test]);
-    let mut built = built_by(project, log, &format!("build of {package} {test}"), command)?;
+    command.args(["test", "--no-run", "--all-features", "-p", package]);
+    for test in tests {
+        command.args(["--test", test]);
+    }
+    let mut built = built_by(project, log, &format!("build of {package} {}", tests.join(", ")), command)?;
     for package in with {
         let mut command = project.cargo();
         command.args(["build", "--all-features", "--bins", "-p", package]);

@@ -60,6 +60,9 @@ enum Task {
     Bench(bench::Bench),
     /// Run one test program in a guest.
     Vm(vm::hand::ByHand),
+    /// Do the same again and again, in a guest.
+    #[command(subcommand)]
+    Soak(vm::soak::Soak),
     /// Bring `lo` up in this namespace and become PROGRAM.
     #[command(name = namespace::ENTER, hide = true)]
     EnterNamespace {
@@ -91,6 +94,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Provision { tier } => provision::print(&Project::find()?, tier).map(|()| true),
         Task::Bench(bench) => bench.run(),
         Task::Vm(by_hand) => by_hand.run(&Project::find()?),
+        Task::Soak(soak) => soak.run(&Project::find()?),
         Task::EnterNamespace { program } => namespace::become_inside(&program).map(|()| true),
     }
 }

@@ -12,7 +12,7 @@ mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs -o mode=755 run /run
 # Whatever happens to the machine outside, no guest stays for ever.
-(sleep 3600; poweroff -f) &
+(sleep 14400; poweroff -f) &
 while read -r module; do
     insmod "$module" || echo "iosmux-vm: $module does not load" >/dev/ttyS1
 done </iosmux/modules

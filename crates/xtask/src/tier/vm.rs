@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 pub(super) const ABOUT: [(&str, &str); 3] = [
     (
         "proves",
-        "the cable on Debian's kernels 6.12 and 6.1: a phone that the kernel believes in, the bridge, the daemon behind it",
+        "the cable on Debian's kernels 6.12 and 6.1 and under its systemd, udev and usbmuxd: a phone that the kernel believes \
+         in, the bridge, the daemon behind it",
     ),
     (
         "needs",
@@ -28,8 +29,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<()> {
         let package = package.ok_or_else(|| anyhow!("package {} vanished", test.package))?;
         match guests_of(package, &test.target) {
             Ok(wanted) => {
-                let job = |guest| Job { guest, test: test.clone(), words: Vec::new() };
-                jobs.extend(wanted.iter().copied().map(job));
+                jobs.extend(wanted.iter().map(|guest| Job::new(*guest, test)));
                 guests.extend(wanted);
             }
             Err(reason) => session.check(&test.name(), Err(vec![reason])),

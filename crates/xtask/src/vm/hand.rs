@@ -1,4 +1,4 @@
-//! `cargo xtask vm`: one test program in one guest, while it is written.
+//! `cargo xtask vm`: test programs in guests, while they are written.
 
 use crate::artifacts::{self, VM};
 use crate::out;
@@ -18,9 +18,9 @@ pub(crate) struct ByHand {
     /// The package of the test.
     #[arg(long, short)]
     package: String,
-    /// Name of the test, `vm_SOMETHING`; also of another tier.
-    #[arg(long)]
-    test: String,
+    /// Name of the test, `vm_SOMETHING`; also of another tier. May be named more than once.
+    #[arg(long, required = true)]
+    test: Vec<String>,
     /// Packages whose programs the test starts, besides its own.
     #[arg(long, value_name = "PACKAGE")]
     with: Vec<String>,
@@ -34,15 +34,15 @@ impl ByHand {
     pub(crate) fn run(self, project: &Project) -> Result<bool> {
         let mut log = Log::create(project, "vm-by-hand")?;
         let machine = Machine::provide(&mut log, &self.guest)?;
-        let built = artifacts::build_one(project, &mut log, (&self.package, &self.test), &self.with)?;
-        let tests: Vec<_> = built.tests.iter().filter(|test| test.target == self.test).collect();
-        ensure!(!tests.is_empty(), "{} has no test {} (feature {VM})", self.package, self.test);
+        let built = artifacts::build_some(project, &mut log, (&self.package, &self.test), &self.with)?;
+        let tests: Vec<_> = built.tests.iter().filter(|test| self.test.contains(&test.target)).collect();
+        ensure!(!tests.is_empty(), "{} has no test {} (feature {VM})", self.package, self.test.join(", "));
         let job = |guest: &Guest, test: &&artifacts::TestProgram| Job {
-            guest: *guest,
-            test: (*test).clone(),
             words: self.words.clone(),
+            ..Job::new(*guest, test)
         };
-        let jobs = self.guest.iter().flat_map(|guest| tests.iter().map(|test| job(guest, test))).collect();
+        let jobs =
+            tests.iter().flat_map(|test| self.guest.iter().map(move |guest| job(guest, test))).collect();
         let (mut passed, folder) = (true, project.work_dir().join("vm"));
         machine.run(jobs, &built.binaries, &folder, &mut |ran| {
             passed &= judge::judge(&mut log, &ran).failed == 0;

@@ -85,7 +85,7 @@ mod tests {
             folder: "/".into(),
             version: "1".into(),
         };
-        let job = Job { guest: Guest::Linux61, test, words: Vec::new() };
+        let job = Job::new(Guest::Linux61, &test);
         Ran { job, ending, files: Files::of(Path::new("/"), "x"), time: Duration::from_secs(61) }
     }
 

@@ -9,6 +9,7 @@
 //! | `qemu` | one run |
 //! | `judge` | what came of it |
 //! | `hand` | `cargo xtask vm` |
+//! | `soak` | `cargo xtask soak` |
 
 pub(crate) mod cpio;
 pub(crate) mod debian;
@@ -19,6 +20,7 @@ pub(crate) mod judge;
 pub(crate) mod kernel;
 pub(crate) mod programs;
 pub(crate) mod qemu;
+pub(crate) mod soak;
 pub(crate) mod tools;
 
 use crate::artifacts::TestProgram;
@@ -60,9 +62,18 @@ pub(crate) struct Job {
     pub(crate) test: TestProgram,
     /// Arguments after libtest's own.
     pub(crate) words: Vec<String>,
+    /// Variables besides those that every test finds.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The longest that the guest may run.
+    pub(crate) deadline: Duration,
 }
 
 impl Job {
+    /// As the tier runs it.
+    pub(crate) fn new(guest: Guest, test: &TestProgram) -> Self {
+        Self { guest, test: test.clone(), words: Vec::new(), environment: Vec::new(), deadline: DEADLINE }
+    }
+
     /// For people and for file names.
     pub(crate) fn name(&self) -> String {
         format!("{} {} on {}", self.test.package, self.test.target, self.guest)
@@ -143,7 +154,7 @@ impl Machine {
         let start = Instant::now();
         let files = Files::of(folder, &job.name().replace(' ', "-"));
         let ending = self.prepare(&job, binaries, folder, &files).and_then(|kernel| {
-            let ending = qemu::run(&self.tools, kernel, job.guest.kernel_words(), &files, DEADLINE);
+            let ending = qemu::run(&self.tools, kernel, job.guest.kernel_words(), &files, job.deadline);
             std::fs::remove_file(&files.archive).context("cannot remove a guest's archive")?;
             ending
         });
@@ -167,7 +178,8 @@ impl Machine {
         for (name, path) in binaries {
             programs.add(&small, name, path)?;
         }
-        let mut words = vec!["--test-threads=1".to_owned()];
+        // What tests print is figures, wanted of those that pass as well.
+        let mut words = vec!["--test-threads=1".to_owned(), "--show-output".to_owned()];
         words.extend(job.words.iter().cloned());
         let payload = Payload {
             programs,
@@ -195,7 +207,8 @@ fn root_of(job: &Job) -> &Path {
 fn environment(job: &Job, kernel: &Kernel) -> Vec<(String, String)> {
     let folder = job.test.folder.display().to_string();
     let root = root_of(job).display().to_string();
-    [
+    let mut all = job.environment.clone();
+    let common = [
         ("CARGO_MANIFEST_DIR", folder.as_str()),
         ("CARGO_PKG_NAME", &job.test.package),
         ("CARGO_PKG_VERSION", &job.test.version),
@@ -205,7 +218,8 @@ fn environment(job: &Job, kernel: &Kernel) -> Vec<(String, String)> {
         ("IOSMUX_VM_BIN", image::BIN),
         ("IOSMUX_VM_GUEST", job.guest.name()),
         ("IOSMUX_VM_RELEASE", &kernel.release),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
+        (qemu::ACCEL, &qemu::accel()),
+    ];
+    all.extend(common.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    all
 }

@@ -1,0 +1,112 @@
+//! The whole chain on a Debian with systemd, udev and usbmuxd: a phone is plugged in, nobody does anything, and the VM hears it.
+#![cfg(feature = "vm-tests")]
+
+mod cable;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cable::bridge::{installed_report, installed_row};
+use cable::vm::Vm;
+use cable::{BRIDGE, Desk, PATIENCE, configuration, on_usb, ports, until};
+
+/// Bit 12 of a set of capabilities. Source: Linux, CAP_NET_ADMIN.
+const NET_ADMIN: &str = "0000000000001000";
+const UNIT: &str = "iosmux-bridge.service";
+
+/// Standard output of a program that must be content.
+fn said(program: &str, words: &[&str]) -> String {
+    let output =
+        Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {words:?}: {}\n{errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn property(name: &str) -> String {
+    said("systemctl", &["show", "--value", "--property", name, UNIT])
+}
+
+/// What the kernel says of a process, by key.
+fn status(process: &str, key: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("{key}\n{text}"));
+    line.trim_start_matches(':').trim().to_owned()
+}
+
+fn journal() -> String {
+    said("journalctl", &["--no-pager", "-b", "-u", UNIT, "-u", "usbmuxd.service"])
+}
+
+fn configure() {
+    fs::create_dir_all("/etc/iosmux").unwrap();
+    fs::write("/etc/iosmux/bridge.toml", format!("bridge = \"{BRIDGE}\"\n")).unwrap();
+}
+
+/// Nothing of ours is root's, and CAP_NET_ADMIN is all that anything of ours has or could get.
+fn held() {
+    let group = property("ControlGroup");
+    let processes = fs::read_to_string(format!("/sys/fs/cgroup{group}/cgroup.procs")).unwrap();
+    assert!(processes.lines().count() >= 1);
+    for process in processes.lines() {
+        let users = status(process, "Uid");
+        assert!(users.split_whitespace().all(|user| user != "0"), "{users}");
+        for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb", "CapInh"] {
+            let has = status(process, set);
+            assert!(has == NET_ADMIN || (set != "CapEff" && has == "0000000000000000"), "{set} {has}");
+        }
+        assert_eq!(status(process, "NoNewPrivs"), "1");
+        assert_eq!(status(process, "Seccomp"), "2");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
+    configure();
+    let desk = Desk::new();
+    let mut vm = Vm::new(&desk).await;
+    vm.tunneld().await;
+    assert_eq!(property("ActiveState"), "inactive", "no phone, no service");
+    let plugged = Instant::now();
+    let phone = desk.phone(0, &[]).await;
+    let (row, joined) = until("joined", 3 * PATIENCE, || installed_row(0, "joined")).await;
+    println!("plug to joined {joined:?}, with the start of the service\n{row:#}");
+    let (listed, _) = vm.until(0, "catalogue-known", PATIENCE).await;
+    println!("plug to listed in the VM {:?}\n{listed:#}", plugged.elapsed());
+
+    // The chain: udev's name, udev's choice of the configuration, the unit's state.
+    let port = row["interface"]["name"].as_str().unwrap();
+    assert!(port.starts_with("iosmux"), "{row:#}");
+    assert_eq!(ports().into_iter().collect::<Vec<_>>(), [port]);
+    assert_eq!(configuration(0), Some(("5".into(), "5".into())));
+    assert_eq!((property("ActiveState"), property("NRestarts")), ("active".into(), "0".into()));
+    assert!(property("StatusText").contains('1'), "{}", property("StatusText"));
+    held();
+
+    // Debian's usbmuxd is there, wants the phone, and is refused; the phone stays where it is.
+    assert_eq!(said("systemctl", &["is-active", "usbmuxd.service"]), "active");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(installed_row(0, "joined").is_some(), "{:#}\n{}", installed_report(), journal());
+    assert!(journal().contains("LIBUSB_ERROR_ACCESS"), "{}", journal());
+
+    // Stopped, the phone is usbmuxd's again; started, it is the bridge's.
+    said("systemctl", &["stop", UNIT]);
+    assert_eq!(property("Result"), "success", "{}", journal());
+    until("it is in mode 1", PATIENCE, || (phone.state().borrow().mode == 1).then_some(())).await;
+    let back = || configuration(0).filter(|(_, configurations)| configurations == "4");
+    until("it is back", PATIENCE, back).await;
+    assert!(ports().is_empty());
+    said("systemctl", &["start", UNIT]);
+    until("joined again", 2 * PATIENCE, || installed_row(0, "joined")).await;
+    held();
+
+    phone.unplug().await.unwrap();
+    until("off the bus", PATIENCE, || on_usb(0).is_none().then_some(())).await;
+    phone.plug().await.unwrap();
+    let (_, again) = until("joined after a replug", 2 * PATIENCE, || installed_row(0, "joined")).await;
+    println!("replug to joined {again:?}");
+    assert_eq!(property("NRestarts"), "0", "{}", journal());
+    println!("{}", journal());
+}
