@@ -166,10 +166,19 @@ fn keep(wanted: &[Capability], user: Option<&Caller>) -> Result<(), Error> {
     let permitted = caps::read(None, CapSet::Permitted).map_err(caps_error("reading the permitted set"))?;
     let kept: CapsHashSet = wanted.iter().copied().filter(|one| permitted.contains(one)).collect();
     for set in [CapSet::Effective, CapSet::Permitted] {
-        caps::set(None, set, &kept).map_err(caps_error("giving up rights"))?;
+        // A unit that gives no more than this forbids capset altogether.
+        if caps::read(None, set).map_err(caps_error("reading the rights"))? != kept {
+            caps::set(None, set, &kept).map_err(caps_error("giving up rights"))?;
+        }
     }
-    caps::clear(None, CapSet::Inheritable).map_err(caps_error("clearing the inheritable set"))?;
-    nix::sys::prctl::set_no_new_privs().map_err(system("refusing new privileges"))
+    nix::sys::prctl::set_no_new_privs().map_err(system("refusing new privileges"))?;
+    let inheritable =
+        caps::read(None, CapSet::Inheritable).map_err(caps_error("reading the inheritable set"))?;
+    // What is wanted anyway gives nothing to programs that can gain nothing.
+    if !inheritable.is_subset(&kept) {
+        caps::clear(None, CapSet::Inheritable).map_err(caps_error("clearing the inheritable set"))?;
+    }
+    Ok(())
 }
 
 fn has(capability: Capability) -> Result<bool, Error> {
