@@ -21,6 +21,7 @@ rustPlatform.buildRustPackage {
   # Only what people run; the tests below cover every crate but the test runner, which wants git and rustup's tools.
   cargoBuildFlags = [
     "--package=iosmux"
+    "--package=iosmux-bridge"
     "--package=iosmux-fakephone"
     "--package=iosmux-tunneld"
   ];
