@@ -12,6 +12,8 @@ use cable::{Desk, PATIENCE, ports, until};
 
 /// The first replugs fill caches and pools.
 const WARM: usize = 5;
+/// No hand is quicker.
+const HAND: Duration = Duration::from_millis(700);
 
 fn count() -> usize {
     std::env::var("IOSMUX_VM_REPLUGS").map_or(20, |text| text.parse().expect("IOSMUX_VM_REPLUGS is a number"))
@@ -34,6 +36,8 @@ async fn replugs_leave_nothing_behind() {
         if number == WARM {
             before = Some(rest(&daemon).await);
         }
+        // A phone that leaves at once was switched, not unplugged.
+        tokio::time::sleep(HAND).await;
         phone.unplug().await.unwrap();
         daemon.row_gone(0, PATIENCE).await;
         until("its port is gone", PATIENCE, || ports().is_empty().then_some(())).await;
