@@ -247,8 +247,8 @@ mod nf_tables {
     use netlink_sys::protocols::NETLINK_NETFILTER;
     use netlink_sys::{Socket, SocketAddr};
 
-    pub const DROP: u32 = 0;
-    pub const ACCEPT: u32 = 1;
+    pub(crate) const DROP: u32 = 0;
+    pub(crate) const ACCEPT: u32 = 1;
 
     fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut bytes = ((value.len() + 4) as u16).to_ne_bytes().to_vec();
@@ -271,7 +271,7 @@ mod nf_tables {
 
     /// The table `filter` with the base chain `FORWARD` of the family ip6.
     /// Source for the numbers: the kernel's include/uapi/linux/netfilter/nf_tables.h.
-    pub fn forward(policy: u32) -> io::Result<()> {
+    pub(crate) fn forward(policy: u32) -> io::Result<()> {
         const CREATE: u16 = 0x400 | 1;
         const ACK: u16 = 4;
         let table = attribute(1, b"filter\0");
