@@ -131,6 +131,15 @@ impl Daemon {
         }
     }
 
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // After the name, in parentheses, state is the first field and user and system time the 12th and 13th.
+        let (_, fields) = text.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap());
+        Duration::from_millis(10) * ticks.sum::<u32>()
+    }
+
     /// What it holds now.
     pub fn size(&self) -> Size {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));

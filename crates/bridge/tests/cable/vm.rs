@@ -1,7 +1,7 @@
 //! The VM behind the bridge, with a daemon that keeps tunnels.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -53,6 +53,22 @@ impl Vm {
         vm.ip(format!("link set {other} name eth0")).await;
         vm.ip("link set eth0 up".to_owned()).await;
         vm
+    }
+
+    /// Its link-local address.
+    pub async fn address(&self) -> Ipv6Addr {
+        let began = Instant::now();
+        loop {
+            let read = || async { fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap() };
+            let table = self.namespace.run(read).await.unwrap();
+            let line = table.lines().find(|line| line.ends_with("eth0"));
+            let digits = line.and_then(|line| line.split_whitespace().next());
+            if let Some(bits) = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()) {
+                return Ipv6Addr::from_bits(bits);
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "no address: {table}");
+            sleep(LOOK).await;
+        }
     }
 
     /// Puts its cable into the bridge.
