@@ -33,9 +33,13 @@ impl Processes {
         let drivers = bound.iter().filter(|bound| bound.driver != USBFS);
         let mut holders: Vec<_> = drivers.map(|bound| Holder::Driver(bound.driver.clone())).collect();
         holders.dedup();
-        let programs = self.programs(ours, |pid| self.has_open(pid, &node(address)));
+        let mut programs = self.programs(ours, |pid| self.has_open(pid, &node(address)));
         if programs.is_empty() && bound.iter().any(|bound| bound.driver == USBFS) {
-            holders.push(Holder::Unknown);
+            // Another user's program: a usbmuxd that runs takes every phone, and is it almost always.
+            programs = self.programs(ours, |pid| self.is_usbmuxd(pid));
+            if programs.is_empty() {
+                holders.push(Holder::Unknown);
+            }
         }
         holders.extend(programs);
         holders
@@ -44,7 +48,7 @@ impl Processes {
     /// What is known to switch phones and is there, and who has this one open.
     pub(crate) fn meddlers(&self, address: &Address, ours: &[u32]) -> Vec<Holder> {
         let node = node(address);
-        let is_one = |pid| self.name(pid).as_deref() == Some(USBMUXD) || self.has_open(pid, &node);
+        let is_one = |pid| self.is_usbmuxd(pid) || self.has_open(pid, &node);
         let mut meddlers = self.programs(ours, is_one);
         if self.modules.join(FASTCHARGE).exists() {
             meddlers.push(Holder::Driver(FASTCHARGE.to_owned()));
@@ -67,6 +71,10 @@ impl Processes {
                 Holder::Process { pid, name }
             })
             .collect()
+    }
+
+    fn is_usbmuxd(&self, pid: u32) -> bool {
+        self.name(pid).as_deref() == Some(USBMUXD)
     }
 
     fn name(&self, pid: u32) -> Option<String> {
@@ -135,6 +143,18 @@ mod tests {
         program(&processes, 40, "root's", None);
         let holders = processes.holders(&address(), &claimed(), &[]);
         assert_eq!(holders, [Holder::Driver("ipheth".to_owned()), Holder::Unknown]);
+    }
+
+    #[test]
+    fn a_usbmuxd_of_another_user_is_taken_for_the_holder() {
+        let (_folder, processes) = system();
+        program(&processes, 40, "usbmuxd", None);
+        let usbmuxd = Holder::Process { pid: 40, name: "usbmuxd".to_owned() };
+        assert_eq!(processes.holders(&address(), &claimed()[..1], &[]), [usbmuxd]);
+        assert_eq!(
+            processes.holders(&address(), &claimed()[1..], &[]),
+            [Holder::Driver("ipheth".to_owned())]
+        );
     }
 
     #[test]
