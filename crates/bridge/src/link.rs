@@ -2,8 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`netlink`] | links by rtnetlink: the one place that knows it |
-//! | [`netfilter`] | br_netfilter, and which chains drop |
+//! | `netlink` | links by rtnetlink: the one place that knows it |
+//! | `netfilter` | br_netfilter, and which chains drop |
 
 mod netfilter;
 mod netlink;

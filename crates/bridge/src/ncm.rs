@@ -2,10 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`transfer`] | what the pump asks of USB and of TAP |
-//! | [`pump`] | frames both ways; without I/O of its own |
-//! | [`start`] | the sequence that brings a function to life |
-//! | [`tap`] | the interface |
+//! | `transfer` | what the pump asks of USB and of TAP |
+//! | `pump` | frames both ways; without I/O of its own |
+//! | `start` | the sequence that brings a function to life |
+//! | `tap` | the interface |
 
 mod pump;
 mod start;

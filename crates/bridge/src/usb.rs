@@ -2,11 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`sysfs`] | what there is, without opening anything |
-//! | [`nusb`] | open phones: control requests, configurations, bulk transfers |
-//! | [`holders`] | who else has a phone |
-//! | [`hotplug`] | when looking again is worth it |
-//! | [`uevent`] | messages of the kernel and of udev, read |
+//! | `sysfs` | what there is, without opening anything |
+//! | `nusb` | open phones: control requests, configurations, bulk transfers |
+//! | `holders` | who else has a phone |
+//! | `hotplug` | when looking again is worth it |
+//! | `uevent` | messages of the kernel and of udev, read |
 
 mod holders;
 mod hotplug;
