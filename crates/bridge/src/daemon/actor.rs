@@ -16,7 +16,7 @@ use super::handle::{Command, Happening};
 use super::look::{Look, phones};
 use super::work::{Means, carry_out};
 use crate::config::Settings;
-use crate::phone::{Action, Event, Machine, Memory, Outcome, Policy, State, Work};
+use crate::phone::{Action, Event, Machine, Memory, Outcome, Policy, Reason, State, Work};
 use crate::ports::{Attached, Changes, LinkControl, UsbHost, UserspaceNcm};
 use crate::state::{Phone, Report};
 
@@ -169,7 +169,17 @@ where
             "a phone was plugged in"
         );
         let phone = Attachment { id, udid, machine, device: None, driver: None, work: None };
+        self.happened(&phone, State::Seen, None);
         self.phones.insert(key.clone(), phone);
+    }
+
+    fn happened(&self, phone: &Attachment<U::Device>, state: State, reason: Option<Reason>) {
+        let joined = joined(&phone.machine).filter(|_| state == State::Joined);
+        let udid = phone.udid.as_ref().map(ToString::to_string);
+        let happening = Happening { id: phone.id.clone(), udid, state, reason, joined };
+        told(&happening);
+        // Nobody has to listen.
+        let _ = self.out.happenings.send(happening);
     }
 
     /// Hands a machine an event, and does what it wants.
@@ -193,12 +203,9 @@ where
             Action::Abandon => phone.work = None,
             Action::Close => phone.device = None,
             Action::Entered(state, reason) => {
-                let joined = joined(&phone.machine).filter(|_| state == State::Joined);
-                let udid = phone.udid.as_ref().map(ToString::to_string);
-                let happening = Happening { id: phone.id.clone(), udid, state, reason, joined };
-                told(&happening);
-                // Nobody has to listen.
-                let _ = self.out.happenings.send(happening);
+                if let Some(phone) = self.phones.get(key) {
+                    self.happened(phone, state, reason);
+                }
             }
             Action::Forget => {
                 let memory = phone.machine.memory();

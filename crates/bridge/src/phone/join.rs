@@ -126,7 +126,6 @@ impl Machine {
             let text = format!("the network interface {index} is not in this network namespace");
             return self.fail(now, "finding its network interface".to_owned(), text, out);
         };
-        self.shown_at.get_or_insert(now);
         if self.state != State::Joined && self.state != State::Held {
             self.enter(State::NetdevUp, self.reason.clone().filter(|_| self.state == State::NetdevUp), out);
         }
@@ -212,6 +211,7 @@ impl Machine {
         self.wait = None;
         self.enter(State::Joined, None, out);
         self.joined_at.get_or_insert(now);
+        self.shown_at.get_or_insert(now);
         if !std::mem::replace(&mut self.inspected, true) {
             self.begin(now, Work::Inspect, out);
         }

@@ -80,8 +80,12 @@ impl Machine {
         if self.sent.is_some_and(|sent| now < sent.until) || leaving.restored.is_some() {
             return;
         }
-        let ncm = self.picture.usb.as_ref().and_then(super::picture::Usb::ncm);
-        if ncm.is_none() {
+        // One whose descriptors can't be read since it was switched is switched back as well.
+        let other = self.picture.usb.as_ref().is_some_and(|usb| match &usb.layout {
+            Ok(layout) => layout.ncm.is_some(),
+            Err(_) => self.switched,
+        });
+        if !other {
             return self.finish(now, None, out);
         }
         if leaving.attempts >= ATTEMPTS {

@@ -44,8 +44,10 @@ pub struct Machine {
     pub(super) attaches: u32,
     pub(super) failures: u32,
     pub(super) has_ncm: bool,
+    /// Whether this run changed its mode.
+    pub(super) switched: bool,
     pub(super) joined_at: Option<Duration>,
-    /// Since when it has shown more than its NCM configuration: an interface, or what it waits for.
+    /// Since when it is on the bridge, or waits with its NCM configuration for what has a name.
     pub(super) shown_at: Option<Duration>,
     pub(super) inspected: bool,
     pub(super) dropped: Option<Dropped>,
@@ -121,6 +123,7 @@ impl Machine {
             attaches: 0,
             failures: 0,
             has_ncm: false,
+            switched: false,
             joined_at: None,
             shown_at: None,
             inspected: false,

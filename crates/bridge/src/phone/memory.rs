@@ -17,12 +17,12 @@ pub struct Memory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lost {
     at: Duration,
-    /// How long it showed an interface, or what it waited for; none when it never did.
+    /// How long it was joined, or waited for what has a name; none when it never did.
     shown: Option<Duration>,
 }
 
 impl Memory {
-    /// The phone left while it had NCM, after it showed an interface for some time or never.
+    /// The phone left while it had NCM, after it was joined for some time or never.
     pub(super) fn lose(&mut self, policy: &Policy, now: Duration, shown: Option<Duration>) {
         if shown.is_some_and(|shown| shown >= policy.settled) {
             self.strikes = 0;
@@ -46,12 +46,12 @@ impl Memory {
         !self.is_old(policy, now) && self.lost.is_some_and(quick)
     }
 
-    /// Judges the loss by who is there: unplugging looks the same on the wire, so a phone that came that far counts only when
-    /// a program that switches phones runs. Returns the strikes in a row.
-    pub(super) fn judge(&mut self, by: &[Holder]) -> u32 {
+    /// Judges the loss by who is there: unplugging looks the same on the wire, so a phone that was joined for a moment counts
+    /// only when a program that switches phones runs. Returns the strikes in a row.
+    pub(super) fn judge(&mut self, policy: &Policy, by: &[Holder]) -> u32 {
         let Some(lost) = self.lost.take() else { return self.strikes };
         let program = by.iter().any(|holder| !matches!(holder, Holder::Driver(_)));
-        if lost.shown.is_none() || program {
+        if program || lost.shown.is_none_or(|shown| shown < policy.blink) {
             self.strikes = self.strikes.saturating_add(1);
         }
         self.strikes

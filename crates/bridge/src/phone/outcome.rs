@@ -92,7 +92,7 @@ impl Machine {
             self.taken = 0;
             return self.keep_held(now, Reason::ConfigurationTaken { wanted, came, by, times }, hold, out);
         }
-        let times = self.memory.judge(&by);
+        let times = self.memory.judge(&self.policy, &by);
         if times >= self.policy.attempts {
             self.keep_held(now, Reason::SwitchedBack { by, times }, Hold::for_good(), out);
         } else if times > 0 {

@@ -67,6 +67,8 @@ pub struct Policy {
     pub settled: Duration,
     /// A mode that is lost within this time of joining was taken away, if a program that does so runs.
     pub quick: Duration,
+    /// A mode that is lost within this time of joining was taken away or forgotten, whoever did it: nobody unplugs that fast.
+    pub blink: Duration,
     /// What is remembered of a phone that is away.
     pub memory: Duration,
 }
@@ -90,6 +92,7 @@ impl Default for Policy {
             pause: milliseconds(250),
             settled: seconds(10),
             quick: seconds(2),
+            blink: milliseconds(300),
             memory: seconds(60),
         }
     }

@@ -168,8 +168,8 @@ impl Reason {
             Self::Descriptors { problem } => format!("its USB descriptors make no sense: {problem}"),
             Self::Denied { what } => what.clone(),
             Self::TooOld => {
-                "it was asked for its USB mode (GET_MODE) and refused: iOS 10.3 and older know no modes, and RemoteXPC needs \
-                 iOS 17"
+                "it was asked for its USB mode (GET_MODE) and refused, as phones with iOS 10.3 or older do, and phones that are \
+                 stuck"
                     .to_owned()
             }
             Self::ModeRefused { mode, answer, attempts } => {
@@ -244,7 +244,7 @@ impl Reason {
                  itself"
                     .to_owned()
             }
-            Self::TooOld => "use a phone with iOS 17 or newer".to_owned(),
+            Self::TooOld => "restart it and plug it in again; a tunnel needs iOS 17 or newer".to_owned(),
             Self::ModeRefused { .. } => {
                 "unlock it, plug it in again, and restart it if it still refuses".to_owned()
             }

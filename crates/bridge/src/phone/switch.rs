@@ -41,6 +41,7 @@ impl Machine {
                 leaving.restored = Some(now.saturating_add(self.policy.departure));
             }
             _ => {
+                self.switched = true;
                 let until = now.saturating_add(self.policy.re_enumeration);
                 self.sent = Some(Sent { mode, until });
             }

@@ -111,6 +111,13 @@ fn a_program_that_switches_back_is_named_and_left_to_it() {
 }
 
 #[test]
+fn a_phone_that_forgets_its_mode_at_once_is_not_asked_for_ever() {
+    let (world, switches) = fight(World::new(), false);
+    assert_eq!((world.state(), world.reason(), switches), (State::Held, "switched-back", 3));
+    assert!(world.machine.reason().unwrap().text().contains("no program that does so was found"));
+}
+
+#[test]
 fn a_phone_that_is_plugged_in_again_and_again_is_no_fight() {
     let (_, switches) = fight(World::new(), true);
     assert_eq!(switches, 10, "nobody who switches phones runs");
