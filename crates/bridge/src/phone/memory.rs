@@ -50,7 +50,7 @@ impl Memory {
     /// only when a program that switches phones runs. Returns the strikes in a row.
     pub(super) fn judge(&mut self, policy: &Policy, by: &[Holder]) -> u32 {
         let Some(lost) = self.lost.take() else { return self.strikes };
-        let program = by.iter().any(|holder| !matches!(holder, Holder::Driver(_)));
+        let program = by.iter().any(|holder| matches!(holder, Holder::Process { .. }));
         if program || lost.shown.is_none_or(|shown| shown < policy.blink) {
             self.strikes = self.strikes.saturating_add(1);
         }

@@ -92,6 +92,8 @@ impl Machine {
             self.taken = 0;
             return self.keep_held(now, Reason::ConfigurationTaken { wanted, came, by, times }, hold, out);
         }
+        // Drivers choose configurations, not modes.
+        let by: Vec<Holder> = by.into_iter().filter(|one| !matches!(one, Holder::Driver(_))).collect();
         let times = self.memory.judge(&self.policy, &by);
         if times >= self.policy.attempts {
             self.keep_held(now, Reason::SwitchedBack { by, times }, Hold::for_good(), out);

@@ -1,0 +1,52 @@
+//! The program from outside: what it prints, and its exit codes.
+
+use std::process::{Command, Output};
+
+fn bridge(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_iosmux-bridge")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_configuration_is_checked_with_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let (good, bad) = (directory.path().join("good.toml"), directory.path().join("bad.toml"));
+    std::fs::write(&good, "bridge = \"br0\"\n").unwrap();
+    std::fs::write(&bad, "bridge = \"\"\n").unwrap();
+    let good = bridge(&["check-config", good.to_str().unwrap()]);
+    assert_eq!(good.status.code(), Some(0));
+    assert!(String::from_utf8(good.stdout).unwrap().contains("bridge = \"br0\""));
+    let json = bridge(&["check-config", "--json", bad.to_str().unwrap()]);
+    assert_eq!(json.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&report["schema"], &report["valid"]),
+        (&"iosmux-bridge-check-config/1".into(), &false.into())
+    );
+    assert_eq!(report["problems"][0]["line"], 1);
+    assert_eq!(bridge(&["check-config", "/nonexistent.toml"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_list_has_its_schema() {
+    let list = bridge(&["list", "--json"]);
+    assert_eq!(list.status.code(), Some(0), "{list:?}");
+    let report: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!(report["schema"], "iosmux-bridge-state/1");
+    assert!(report["phones"].is_array());
+}
+
+#[test]
+fn a_udid_that_is_none_is_usage() {
+    assert_eq!(bridge(&["switch", "../etc/passwd"]).status.code(), Some(2));
+    assert_eq!(bridge(&["up", "--udid", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn packages_get_completions_and_a_manual_page() {
+    for shell in ["bash", "zsh", "fish"] {
+        let text = bridge(&["completions", shell]).stdout;
+        assert!(String::from_utf8(text).unwrap().contains("check-config"), "{shell}");
+    }
+    let man = String::from_utf8(bridge(&["man"]).stdout).unwrap();
+    assert!(man.contains("iosmux\\-bridge") && man.contains("RESTORE"), "{man}");
+}
