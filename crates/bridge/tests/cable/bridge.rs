@@ -57,7 +57,8 @@ impl Daemon {
             .arg("--allow-root")
             .env("IOSMUX_LOG_FORMAT", "text")
             .env_remove("NOTIFY_SOCKET");
-        command.env("IOSMUX_LOG", "debug");
+        // Not of nusb, which says several lines for each transfer.
+        command.env("IOSMUX_LOG", "info,iosmux_bridge=debug");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         let mut daemon = Self { child: command.spawn().unwrap(), log, state };
         let began = Instant::now();
