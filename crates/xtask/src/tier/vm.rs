@@ -40,8 +40,10 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<()> {
     guests.dedup();
     let machine = Machine::provide(session.log(), &guests).context("this tier can't run here")?;
     session.log().say(&format!("{} guests to run, two at a time, with {}", jobs.len(), qemu::accel()));
-    let folder = session.project.work_dir().join("vm");
-    machine.run(jobs, &built.binaries, &folder, &mut |ran| {
+    let (folder, mut binaries) = (session.project.work_dir().join("vm"), built.binaries);
+    // Itself it does not need in there.
+    binaries.remove(env!("CARGO_PKG_NAME"));
+    machine.run(jobs, &binaries, &folder, &mut |ran| {
         let counts = judge::judge(session.log(), &ran);
         session.count(counts);
         Ok(())
