@@ -4,6 +4,7 @@
 //! Source: protocol.md §5.10.
 
 use crate::packet::{HEADER_LEN, Header};
+use std::ops::Range;
 use thiserror::Error;
 
 /// Packets in a row that aren't IPv6 after which the stream counts as out of step: no peer sends so many by mistake,
@@ -24,6 +25,18 @@ pub enum Frame<'a> {
     /// A packet, as long as its header says. It is not judged otherwise.
     Packet(&'a [u8]),
     /// A packet longer than the bound; its bytes are passed over and not kept.
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+/// What the stream held next, and where; see [`Frame`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A packet, for [`Framer::bytes`].
+    Packet(Range<usize>),
+    /// A packet longer than the bound.
     TooLong {
         /// Its length in bytes.
         length: usize,
@@ -72,9 +85,27 @@ impl Framer {
         self.skip = self.skip.saturating_sub(skipped);
     }
 
+    /// Whether [`Self::space`] has room for a whole packet, without a look at what is already there.
+    pub fn has_room(&self) -> bool {
+        self.buffer.len().saturating_sub(self.end) >= self.max_packet
+    }
+
     /// The next packet, or `None` until more bytes are there.
     #[expect(clippy::should_implement_trait, reason = "what it returns borrows from it")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, OutOfStep> {
+        Ok(self.next_place()?.map(|place| match place {
+            Place::Packet(range) => Frame::Packet(self.bytes(&range)),
+            Place::TooLong { length } => Frame::TooLong { length },
+        }))
+    }
+
+    /// The bytes of a packet that [`Self::next_place`] gave, until the next call of [`Self::space`].
+    pub fn bytes(&self, place: &Range<usize>) -> &[u8] {
+        self.buffer.get(place.clone()).unwrap_or_default()
+    }
+
+    /// As [`Self::next`], but says where the packet is: so several can be looked at together.
+    pub fn next_place(&mut self) -> Result<Option<Place>, OutOfStep> {
         let (start, unread) = (self.start, self.end.saturating_sub(self.start));
         let Some(header) = self.buffer.get(start..self.end).and_then(Header::of) else { return Ok(None) };
         let (length, stranger) = (header.packet_len(), header.version() != 6);
@@ -83,15 +114,14 @@ impl Framer {
             let here = length.min(unread);
             self.consume(here);
             self.skip = length.saturating_sub(here);
-            return Ok(Some(Frame::TooLong { length }));
+            return Ok(Some(Place::TooLong { length }));
         }
         if length > unread {
             return Ok(None);
         }
         self.count_stranger(stranger)?;
         self.consume(length);
-        let end = start.saturating_add(length);
-        Ok(self.buffer.get(start..end).map(Frame::Packet))
+        Ok(Some(Place::Packet(start..start.saturating_add(length))))
     }
 
     /// Bytes of a packet whose end has not come.

@@ -6,6 +6,7 @@
 //! | [`parameters`] | what was agreed on, checked before anything is configured from it |
 //! | [`packet`] | which packets may pass, and the counters of those that may not |
 //! | [`framer`] | a stream of bytes, cut into IPv6 packets |
+//! | [`coalesce`] | TCP segments in a row, as one packet for TUN |
 //! | [`psk`] | the key of the TCP transport |
 //! | [`transport`] | which transport an iOS version has |
 //! | [`io`] (feature `io`) | TLS 1.2 PSK, QUIC, any other stream, the pump, TUN |
@@ -34,6 +35,7 @@
 )]
 
 pub mod cdtunnel;
+pub mod coalesce;
 pub mod framer;
 #[cfg(feature = "io")]
 pub mod io;

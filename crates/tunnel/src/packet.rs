@@ -197,7 +197,12 @@ impl Counters {
 
     /// Counts a packet that passed, but was not taken.
     pub fn count_refused(&mut self) {
-        self.refused = self.refused.wrapping_add(1);
+        self.count_refusals(1);
+    }
+
+    /// Counts packets that passed, but were not taken.
+    pub fn count_refusals(&mut self, packets: u64) {
+        self.refused = self.refused.wrapping_add(packets);
     }
 
     /// Packets dropped for `reason`.

@@ -99,6 +99,22 @@ fn tcp_through_a_tcp_tunnel() {
     });
 }
 
+/// Linux is given TCP segments that came together in one write, and counts each write as a packet.
+#[test]
+fn segments_from_the_phone_reach_the_device_in_runs() {
+    let runtime = runtime();
+    let (host, phone) = runtime.block_on(open_links());
+    let rig = rig(host, phone);
+    transfer(&rig, false);
+    let name = format!("{}:", rig.names[0]);
+    let table = rig.host.run(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+    let line = table.lines().find_map(|line| line.trim().strip_prefix(&name)).expect("the device is there");
+    let writes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let inbound = rig.tunnels[0].counters().inbound;
+    assert_eq!((inbound.dropped_total(), inbound.refused), (0, 0), "{inbound:?}");
+    assert!(writes < inbound.packets / 2, "{writes} writes for {} packets", inbound.packets);
+}
+
 fn parameters() -> iosmux_tunnel::Parameters {
     let request = iosmux_tunnel::cdtunnel::ClientHandshakeRequest { mtu: 1280 };
     iosmux_tunnel::Parameters::grant(&request, &offer(1280)).unwrap().0

@@ -27,6 +27,18 @@ pub trait PacketDevice: Send + 'static {
 
     /// Sends one packet without waiting. Errors are final.
     fn send(&mut self, packet: &[u8]) -> io::Result<Delivery>;
+
+    /// Sends packets in their order, without waiting, and gives the number of those that were refused. A device that
+    /// can take several at once does so here. Errors are final.
+    fn send_all(&mut self, packets: &mut dyn Iterator<Item = &[u8]>) -> io::Result<u64> {
+        let mut refused = 0_u64;
+        for packet in packets {
+            if self.send(packet)? == Delivery::Refused {
+                refused = refused.saturating_add(1);
+            }
+        }
+        Ok(refused)
+    }
 }
 
 /// A device whose other end is in this process.

@@ -4,21 +4,23 @@
 //! There is no queue of our own. At most one packet waits for the link, and while it does none is taken from the device:
 //! its network stack then knows that the way is full, and slows its senders down.
 
-use super::device::{Delivery, PacketDevice};
+use super::device::PacketDevice;
 use super::error::TunnelError;
 use super::link::Link;
 use super::tunnel::{Ended, Options, Shared};
-use crate::framer::{Frame, Framer};
+use crate::framer::{Framer, OutOfStep, Place};
 use crate::packet::{Counters, Drop, PacketFilter};
 use crate::parameters::{Parameters, Role};
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Packets, or reads, of one direction before the other has its turn.
 const TURN: usize = 32;
 
-/// Bytes read from the link at once, at least.
-const READ_LEN: usize = 64 * 1024;
+/// Bytes read from the link before the device gets them, at most; one packet more fits. With the usual MTU that is eight
+/// packets, which the device can take as two runs.
+const READ_LEN: usize = 112 * 1024;
 
 /// After a burst of more bytes than this towards the phone, [`Options::end_of_burst`] sends an empty packet.
 /// Source: protocol.md §5.10.
@@ -38,6 +40,8 @@ pub(crate) struct Pump<L, D> {
     /// Bytes sent since the device last had nothing to send.
     burst: u64,
     framer: Framer,
+    /// Where in the framer the packets are that the device gets next.
+    admitted: Vec<Range<usize>>,
     options: Options,
     shared: Arc<Shared>,
 }
@@ -67,6 +71,7 @@ impl<L: Link, D: PacketDevice> Pump<L, D> {
             waiting: 0,
             burst: 0,
             framer,
+            admitted: Vec::new(),
             options,
             shared,
         }
@@ -150,33 +155,48 @@ impl<L: Link, D: PacketDevice> Pump<L, D> {
     }
 
     /// Link to device: pending when the link has nothing, ready with nothing when its turn is over.
+    ///
+    /// Packets go to the device together, once there is nothing more to read at this moment or no room for more.
     fn poll_back(&mut self, cx: &mut Context<'_>) -> Result<Poll<Option<Ended>>, TunnelError> {
         for _ in 0..TURN {
-            let count = match self.link.poll_read(cx, self.framer.space()) {
+            let read = self.link.poll_read(cx, self.framer.space());
+            if let Poll::Ready(Ok(count @ 1..)) = read {
+                self.framer.filled(count);
+                if self.framer.has_room() {
+                    continue;
+                }
+            }
+            self.deliver()?;
+            match read {
                 Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Ok(0)) => return Ok(Poll::Ready(Some(Ended::PeerClosed))),
                 Poll::Ready(count) => count?,
             };
-            if count == 0 {
-                return Ok(Poll::Ready(Some(Ended::PeerClosed)));
-            }
-            self.framer.filled(count);
-            self.deliver()?;
         }
+        self.deliver()?;
         Ok(Poll::Ready(None))
     }
 
     /// Hands every whole packet that has come to the device.
     fn deliver(&mut self) -> Result<(), TunnelError> {
-        while let Some(frame) = self.framer.next()? {
-            match frame {
-                Frame::TooLong { .. } => self.back.count_drop(Drop::TooLong),
-                Frame::Packet(packet) => {
-                    if self.back.admit(&self.inbound, packet) {
-                        match self.device.send(packet) {
-                            Ok(Delivery::Taken) => {}
-                            Ok(Delivery::Refused) => self.back.count_refused(),
-                            Err(source) => return Err(TunnelError::Device { source }),
-                        }
+        self.admitted.clear();
+        let followed = self.admit_all();
+        let Self { admitted, framer, device, .. } = self;
+        if !admitted.is_empty() {
+            let sent = device.send_all(&mut admitted.iter().map(|place| framer.bytes(place)));
+            self.back.count_refusals(sent.map_err(|source| TunnelError::Device { source })?);
+        }
+        Ok(followed?)
+    }
+
+    /// Judges every whole packet that has come.
+    fn admit_all(&mut self) -> Result<(), OutOfStep> {
+        while let Some(place) = self.framer.next_place()? {
+            match place {
+                Place::TooLong { .. } => self.back.count_drop(Drop::TooLong),
+                Place::Packet(place) => {
+                    if self.back.admit(&self.inbound, self.framer.bytes(&place)) {
+                        self.admitted.push(place);
                     }
                 }
             }

@@ -5,7 +5,7 @@
 
 use super::address;
 use super::device::{Delivery, PacketDevice};
-use super::tun_file::TunFile;
+use super::tun_file::{Framing, TunFile};
 use crate::parameters::{Parameters, Role};
 use ::tun::AbstractDevice as _;
 use std::fs::File;
@@ -56,7 +56,7 @@ impl TunDevice {
             configuration.tun_name(name);
         }
         let opened = |error: ::tun::Error| TunError::Open { source: io_error(error) };
-        let device = ::tun::create(&configuration).map_err(opened)?;
+        let (device, framing) = create(&mut configuration).map_err(|source| TunError::Open { source })?;
         device.set_nonblock().map_err(|source| TunError::Open { source })?;
         let name = device.tun_name().map_err(opened)?;
         let ends =
@@ -66,7 +66,7 @@ impl TunDevice {
             what,
             source,
         })?;
-        Ok(Self { name, file: TunFile::of_this_system(file_of(device)) })
+        Ok(Self { name, file: TunFile::new(file_of(device), framing) })
     }
 
     /// The interface's name.
@@ -87,6 +87,35 @@ impl PacketDevice for TunDevice {
     fn send(&mut self, packet: &[u8]) -> io::Result<Delivery> {
         self.file.send(packet)
     }
+
+    fn send_all(&mut self, packets: &mut dyn Iterator<Item = &[u8]>) -> io::Result<u64> {
+        self.file.send_all(packets)
+    }
+}
+
+/// Makes the device, such that it takes many segments in one write if the kernel knows how.
+fn create(configuration: &mut ::tun::Configuration) -> io::Result<(::tun::Device, Framing)> {
+    best(Framing::CHOICES, |framing| {
+        #[cfg(target_os = "linux")]
+        configuration.platform_config(|linux| {
+            linux.vnet_hdr(framing == Framing::Offload);
+        });
+        tracing::trace!(?framing, "a TUN device is made");
+        ::tun::create(configuration).map_err(io_error)
+    })
+}
+
+/// The first framing that the system takes. It says "invalid argument" to a flag that it does not know.
+fn best<T>(choices: &[Framing], mut make: impl FnMut(Framing) -> io::Result<T>) -> io::Result<(T, Framing)> {
+    let mut error = io::Error::from(io::ErrorKind::Unsupported);
+    for framing in choices.iter().copied() {
+        match make(framing) {
+            Ok(made) => return Ok((made, framing)),
+            Err(unknown) if unknown.kind() == io::ErrorKind::InvalidInput => error = unknown,
+            Err(other) => return Err(other),
+        }
+    }
+    Err(error)
 }
 
 /// The device's file, taken out of the crate's hands.

@@ -1,6 +1,8 @@
-//! The file behind a TUN device: one packet per read and per write, with a header where the system has one.
+//! The file behind a TUN device: one packet per read and per write, with a header where the system has one. Linux takes
+//! TCP segments that follow each other in one write, as a [`Run`].
 
 use super::device::Delivery;
+use crate::coalesce::{DEVICE_HEADER_LEN, MAX_SEGMENTS, PLAIN, Run, Segment};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::task::{Context, Poll, ready};
@@ -12,9 +14,12 @@ const UTUN_HEADER: [u8; 4] = [0, 0, 0, 0x1e];
 
 /// What stands before each packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
+pub(crate) enum Framing {
     /// Nothing: Linux with IFF_NO_PI.
     Plain,
+    /// What is left to do with the packet: Linux with IFF_NO_PI and IFF_VNET_HDR. No offload is asked for, so that
+    /// packets that are read are whole. Source: docs/research/tun-offload.md.
+    Offload,
     /// [`UTUN_HEADER`]: macOS.
     Utun,
 }
@@ -35,9 +40,7 @@ enum State {
 }
 
 impl TunFile {
-    /// A file with the framing of the system that this was built for.
-    pub(crate) fn of_this_system(file: File) -> Self {
-        let framing = if cfg!(target_vendor = "apple") { Framing::Utun } else { Framing::Plain };
+    pub(crate) fn new(file: File, framing: Framing) -> Self {
         Self { framing, state: State::Detached(file) }
     }
 
@@ -75,9 +78,53 @@ impl TunFile {
 
     /// See [`super::PacketDevice::send`].
     pub(crate) fn send(&mut self, packet: &[u8]) -> io::Result<Delivery> {
+        match self.framing.header() {
+            None => self.write(&[IoSlice::new(packet)]),
+            Some(header) => self.write(&[IoSlice::new(header), IoSlice::new(packet)]),
+        }
+    }
+
+    /// See [`super::PacketDevice::send_all`].
+    pub(crate) fn send_all(&mut self, packets: &mut dyn Iterator<Item = &[u8]>) -> io::Result<u64> {
+        let mut refused = 0_u64;
+        let framing = self.framing;
+        let mut packets = packets.map(|packet| (packet, framing.segment(packet))).peekable();
+        while let Some((packet, segment)) = packets.next() {
+            let Some(first) = segment else {
+                refused = refused.saturating_add(u64::from(self.send(packet)? == Delivery::Refused));
+                continue;
+            };
+            let mut run = Run::of(&first);
+            let mut payloads = [&[][..]; MAX_SEGMENTS];
+            payloads[0] = first.payload();
+            while let Some((_, Some(next))) =
+                packets.next_if(|(_, next)| next.is_some_and(|next| run.join(&next)))
+            {
+                if let Some(place) = payloads.get_mut(run.segments().saturating_sub(1)) {
+                    *place = next.payload();
+                }
+            }
+            let segments = run.segments();
+            if self.write_run(&mut run, &payloads)? == Delivery::Refused {
+                refused = refused.saturating_add(u64::try_from(segments).unwrap_or(0));
+            }
+        }
+        Ok(refused)
+    }
+
+    fn write_run(&self, run: &mut Run, payloads: &[&[u8]; MAX_SEGMENTS]) -> io::Result<Delivery> {
+        let segments = run.segments();
+        let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS + 1];
+        slices[0] = IoSlice::new(run.headers());
+        let places = slices.iter_mut().skip(1).zip(payloads).take(segments);
+        places.for_each(|(slice, payload)| *slice = IoSlice::new(payload));
+        self.write(slices.get(..=segments).unwrap_or(&slices))
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<Delivery> {
         let State::Attached { file, .. } = &self.state else { return Err(not_attached()) };
         loop {
-            match self.framing.write(file.get_ref(), packet) {
+            match file.get_ref().write_vectored(slices) {
                 Ok(_) => return Ok(Delivery::Taken),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_refusal(&error) => return Ok(Delivery::Refused),
@@ -88,25 +135,39 @@ impl TunFile {
 }
 
 impl Framing {
+    /// What the system that this was built for has; the best first.
+    pub(crate) const CHOICES: &[Self] = if cfg!(target_vendor = "apple") {
+        &[Self::Utun]
+    } else if cfg!(target_os = "linux") {
+        &[Self::Offload, Self::Plain]
+    } else {
+        &[Self::Plain]
+    };
+
     /// One packet, `None` for one that isn't IPv6.
     fn read(self, mut file: &File, packet: &mut [u8]) -> io::Result<Option<usize>> {
+        if self == Self::Plain {
+            return file.read(packet).map(Some);
+        }
+        let mut space = [0; DEVICE_HEADER_LEN];
+        let header = space.get_mut(..self.header().map_or(0, <[u8]>::len)).unwrap_or_default();
+        let count = file.read_vectored(&mut [IoSliceMut::new(header), IoSliceMut::new(packet)])?;
+        let length = count.checked_sub(header.len()).filter(|_| self != Self::Utun || header == UTUN_HEADER);
+        Ok(if count == 0 { Some(0) } else { length })
+    }
+
+    /// What is written before a packet.
+    fn header(self) -> Option<&'static [u8]> {
         match self {
-            Self::Plain => file.read(packet).map(Some),
-            Self::Utun => {
-                let mut header = [0; UTUN_HEADER.len()];
-                let count =
-                    file.read_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(packet)])?;
-                let length = count.checked_sub(header.len()).filter(|_| header == UTUN_HEADER);
-                Ok(if count == 0 { Some(0) } else { length })
-            }
+            Self::Plain => None,
+            Self::Offload => Some(&PLAIN),
+            Self::Utun => Some(&UTUN_HEADER),
         }
     }
 
-    fn write(self, mut file: &File, packet: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain => file.write(packet),
-            Self::Utun => file.write_vectored(&[IoSlice::new(&UTUN_HEADER), IoSlice::new(packet)]),
-        }
+    /// The packet as a segment, if the system takes runs of them and this one may be part of one.
+    fn segment(self, packet: &[u8]) -> Option<Segment<'_>> {
+        (self == Self::Offload).then(|| Segment::of(packet)).flatten()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here waits or is random: the same seed gives the same packets, so the throughput is a table to compare with.
 
 use super::*;
+use crate::io::Delivery;
 use crate::io::tunnel::Shared;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
