@@ -1,5 +1,6 @@
 //! The main way, on real kernels: a phone is plugged in, and a daemon in the VM behind the bridge lists it with its tunnel.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 

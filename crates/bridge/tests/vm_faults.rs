@@ -1,5 +1,6 @@
 //! Every way in which a phone can misbehave on USB: a state, a sentence that names it, and an end.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 

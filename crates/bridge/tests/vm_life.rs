@@ -1,5 +1,6 @@
 //! What happens to a bridge and to the daemon while a phone is joined.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 

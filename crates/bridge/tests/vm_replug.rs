@@ -2,6 +2,7 @@
 //!
 //! 20 times in the vm tier; `cargo xtask soak replug` says how often with IOSMUX_VM_REPLUGS.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 

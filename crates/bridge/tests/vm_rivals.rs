@@ -1,5 +1,6 @@
 //! Other programs that want the phone: they are named, and there is an end to it.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 

@@ -3,6 +3,7 @@
 //! Without KVM the figures are those of an emulated computer, most of which goes to the simulated phone: they compare the drivers,
 //! no more.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 

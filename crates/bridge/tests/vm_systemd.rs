@@ -1,5 +1,6 @@
 //! The whole chain on a Debian with systemd, udev and usbmuxd: a phone is plugged in, nobody does anything, and the VM hears it.
 #![cfg(feature = "vm-tests")]
+#![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
 
