@@ -72,7 +72,7 @@ pub(super) fn start(restrict: impl FnOnce() -> Result<(), Error>) -> Result<Open
             if restricted {
                 serve(&theirs);
             }
-            std::process::exit(i32::from(!restricted));
+            end(i32::from(!restricted));
         }
     }
 }
@@ -81,6 +81,13 @@ pub(super) fn start(restrict: impl FnOnce() -> Result<(), Error>) -> Result<Open
 fn fork_once() -> nix::Result<ForkResult> {
     // SAFETY: for_caller has seen that there is one thread, so no lock is held by another one.
     unsafe { fork() }
+}
+
+/// Ends the child at once: what is to be done at the end of a program is the parent's.
+#[allow(unsafe_code, reason = "the library's own end runs the parent's handlers")]
+fn end(status: i32) -> ! {
+    // SAFETY: _exit(2) takes any status and does not return.
+    unsafe { nix::libc::_exit(status) }
 }
 
 /// Answers until the other end is closed.
