@@ -25,8 +25,10 @@ async fn count_records(mut host: TcpStream, mut device: TcpStream, records: Arc<
             if header[0] == APPLICATION_DATA {
                 records.lock().unwrap().push(body.len());
             }
-            to_device.write_all(&header).await.unwrap();
-            to_device.write_all(&body).await.unwrap();
+            // Once the device has closed its end, the host's last alert has nowhere to go.
+            if to_device.write_all(&[&header[..], &body].concat()).await.is_err() {
+                break;
+            }
         }
         to_device.shutdown().await.ok();
     };

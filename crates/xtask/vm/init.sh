@@ -9,7 +9,8 @@ mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
-mount -t tmpfs -o mode=1777 tmp /tmp
+# Not a file system of its own: the package's folder may be below it. All of this is in memory anyway.
+chmod 1777 /tmp
 mount -t tmpfs -o mode=755 run /run
 # Whatever happens to the machine outside, no guest stays for ever.
 (sleep 14400; poweroff -f) &

@@ -88,6 +88,8 @@ impl Debian {
             archive.folder(folder)?;
         }
         archive.folder_as("tmp", 0o1777)?;
+        // The package's folder may be below it: all of this is in memory anyway.
+        archive.link("etc/systemd/system/tmp.mount", "/dev/null")?;
         archive.link("init", "usr/lib/systemd/systemd")?;
         archive.tree("usr/lib/modules", &kernel.tree)?;
         let at_boot = "etc/modules-load.d/iosmux.conf";
