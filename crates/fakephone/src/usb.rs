@@ -15,6 +15,7 @@
 //!
 //! PTP and usbmux are there and stay quiet: what is sent to them is taken, nothing ever comes back.
 
+mod cord;
 pub mod descriptors;
 mod desk;
 pub mod device;

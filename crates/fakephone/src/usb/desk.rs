@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::cord::Cord;
 use super::device::{Departure, Device};
 use super::phone::{Hand, Order, UsbPhoneError, UsbState, state_of};
 use super::server::Server;
@@ -42,6 +43,7 @@ pub(super) struct Desk {
     device: Device,
     tap: Tap,
     cable: Option<Cable>,
+    cord: Cord,
     /// Where it was plugged in last.
     port: Option<u32>,
     /// When it is back by itself, and in which mode.
@@ -61,8 +63,8 @@ enum Event {
 
 impl Desk {
     /// A phone whose cable is not in.
-    pub(super) fn new(device: Device, tap: Tap, told: watch::Sender<UsbState>) -> Desk {
-        Desk { device, tap, cable: None, port: None, returns: None, told }
+    pub(super) fn new(device: Device, tap: Tap, cord: Cord, told: watch::Sender<UsbState>) -> Desk {
+        Desk { device, tap, cable: None, cord, port: None, returns: None, told }
     }
 
     /// Runs until nobody can order anything any more, or something breaks.
@@ -214,6 +216,7 @@ impl Desk {
             }
         }
         let Plug { port, stream } = vhci::plug_in(self.port)?;
+        self.cord.plug(&stream)?;
         let stream = UnixStream::from_std(stream)?;
         tracing::info!(port, %mode, "plugged in");
         self.port = Some(port);
@@ -224,6 +227,7 @@ impl Desk {
     /// Off the bus, for whatever reason.
     async fn pull(&mut self) -> Result<(), UsbPhoneError> {
         self.returns = None;
+        self.cord.let_go();
         if self.cable.take().is_some() {
             tracing::info!("off the bus");
         }

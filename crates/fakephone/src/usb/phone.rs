@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::cord::Cord;
 use super::desk::Desk;
 use super::device::{Device, DeviceConfig};
 use super::fault::UsbFault;
@@ -169,7 +170,14 @@ pub struct UsbPhone {
     orders: mpsc::Sender<Order>,
     state: watch::Receiver<UsbState>,
     gaps: Gaps,
+    cord: Cord,
     task: AbortOnDrop,
+}
+
+impl Drop for UsbPhone {
+    fn drop(&mut self) {
+        self.cord.pull();
+    }
 }
 
 #[derive(Debug)]
@@ -204,6 +212,8 @@ impl UsbPhone {
         let (orders, queue) = mpsc::channel(4);
         let net = PhoneConfig { interface: tap::NAME.to_owned(), ..config.net };
         let (made, ready) = oneshot::channel();
+        let cord = Cord::default();
+        let its_cord = cord.clone();
         let task = tokio::spawn(async move {
             let job = move || async move {
                 let mac = device.config().private_mac.of_phone();
@@ -211,7 +221,7 @@ impl UsbPhone {
                     Ok(tap) => {
                         // Whoever started it may be gone.
                         let _ = made.send(Ok(()));
-                        Desk::new(device, tap, told).run(queue, net).await
+                        Desk::new(device, tap, its_cord, told).run(queue, net).await
                     }
                     Err(error) => {
                         let _ = made.send(Err(error.into()));
@@ -223,7 +233,7 @@ impl UsbPhone {
         });
         let task = AbortOnDrop(task);
         ready.await.unwrap_or(Err(UsbPhoneError::Ended))?;
-        Ok(UsbPhone { orders, state, gaps, task })
+        Ok(UsbPhone { orders, state, gaps, cord, task })
     }
 
     /// Puts the cable in.

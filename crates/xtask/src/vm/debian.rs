@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-const PACKAGES: [&str; 23] = [
+const PACKAGES: [&str; 24] = [
     "base-files",
     "base-passwd",
     "bash",
@@ -28,6 +28,7 @@ const PACKAGES: [&str; 23] = [
     "mount",
     "netbase",
     "passwd",
+    "procps",
     "sed",
     "systemd",
     "systemd-sysv",
