@@ -5,7 +5,9 @@
 //! | [`notify`] | what systemd is told: ready, what goes on, still alive, reloading, stopping |
 //! | [`log`] | where log lines go: the journal, a terminal, JSON; and which of them |
 //! | [`exit`] | the exit codes that scripts rely on |
+//! | [`config`] | configuration files, and everything that is wrong with one |
 
+pub mod config;
 pub mod exit;
 pub mod log;
 pub mod notify;

@@ -1,14 +1,10 @@
 //! docs/tunneld.md names every key, and its example is valid.
 
+use iosmux_service::config::{print, spanned};
 use iosmux_tunneld::config::written::{Account, Config, DeviceTable, SocketTable};
 use iosmux_tunneld::config::{Environment, Overrides, Settings};
-use toml::Spanned;
 
 const MANUAL: &str = include_str!("../../../docs/tunneld.md");
-
-fn spanned<T>(value: T) -> Spanned<T> {
-    Spanned::new(0..0, value)
-}
 
 /// A configuration with every key. A new one does not compile until it is here.
 fn full() -> Config {
@@ -40,7 +36,7 @@ fn every_key_has_a_row() {
     let rows: Vec<_> =
         MANUAL.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
     let mut table = String::new();
-    for line in full().print().lines() {
+    for line in print(&full()).lines() {
         match line.split_once(" = ") {
             Some((key, _)) => {
                 let found =

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use iosmux_service::config::{parse, print, spanned};
 use iosmux_tunneld::config::written::{Account, Config, DeviceTable, SocketTable};
 use iosmux_tunneld::config::{Environment, Overrides, Settings};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use toml::Spanned;
-
-fn spanned<T>(value: T) -> Spanned<T> {
-    Spanned::new(0..0, value)
-}
 
 fn text() -> impl Strategy<Value = Spanned<String>> {
     any::<String>().prop_map(spanned)
@@ -76,8 +73,8 @@ fn read(text: &str) -> Option<Settings> {
 proptest! {
     #[test]
     fn what_is_written_is_read_back(config in config()) {
-        let text = config.print();
-        prop_assert_eq!(Config::parse(&text).unwrap(), config, "{}", text);
+        let text = print(&config);
+        prop_assert_eq!(parse::<Config>(&text).unwrap(), config, "{}", text);
         if let Some(settings) = read(&text) {
             prop_assert_eq!(read(&settings.to_string()), Some(settings));
         }
@@ -90,7 +87,7 @@ proptest! {
 
     #[test]
     fn no_half_of_a_file_makes_it_panic(config in config(), end in any::<prop::sample::Index>()) {
-        let text = config.print();
+        let text = print(&config);
         let end = text.floor_char_boundary(end.index(text.len() + 1));
         read(&text[..end]);
     }

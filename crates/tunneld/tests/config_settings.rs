@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use iosmux_link::Selection;
 use iosmux_tunnel::Transport;
-use iosmux_tunneld::config::{Environment, Overrides, Pairing, Settings, Socket, SuspendRemoted, Udid};
+use iosmux_tunneld::config::{Environment, Overrides, Pairing, Settings, Socket, SuspendRemoted};
+use iosmux_usb::Udid;
 
 fn environment() -> Environment {
     Environment {

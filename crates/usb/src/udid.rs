@@ -1,4 +1,4 @@
-//! A serial string as UDID. Source: protocol.md §1.1.
+//! UDIDs: as serial strings have them, and as people write them. Source: protocol.md §1.1.
 
 use std::fmt;
 
@@ -24,8 +24,8 @@ pub struct Udid(String);
 /// Text that is no UDID.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "a UDID was expected: {DIGITS} hex digits, a dash after {DASH} or none, or {OLD_DIGITS} hex digits; {} came; \
-     if it is a phone's serial string the phone is in another state, replug it", Escaped(.0)
+    "a UDID was expected, {} came: {DIGITS} hexadecimal digits (with a dash after the first {DASH}, or without) or \
+     {OLD_DIGITS}, as in 00008020-0000000000001234", Escaped(.0)
 )]
 pub struct UdidError(String);
 

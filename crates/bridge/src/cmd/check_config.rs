@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use iosmux_bridge::config::{Config, ConfigError, Problem, Settings};
-use serde::Serialize;
+use iosmux_bridge::config::Settings;
+use iosmux_service::config::Report;
 
 use super::failure::Failure;
 
@@ -22,16 +22,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// The JSON.
-#[derive(Serialize)]
-struct Report {
-    schema: &'static str,
-    valid: bool,
-    problems: Vec<Problem>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    settings: Option<Config>,
-}
-
 /// Reads, checks, shows.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let settings = Settings::load(&arguments.file);
@@ -40,12 +30,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         writeln!(out, "{} is valid. The daemon would run with:", arguments.file.display())?;
         return Ok(write!(out, "{settings}")?);
     }
-    let (problems, settings) = match settings {
-        Ok(settings) => (Vec::new(), Some(settings.written())),
-        Err(ConfigError::Invalid { problems, .. }) => (problems, None),
-        Err(unreadable) => return Err(unreadable.into()),
-    };
-    let report = Report { schema: SCHEMA, valid: problems.is_empty(), problems, settings };
+    let report = Report::new(SCHEMA, settings.map(|settings| settings.written()))?;
     serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
     writeln!(out)?;
     if report.valid { Ok(()) } else { Err(Failure::Told) }

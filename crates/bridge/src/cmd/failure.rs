@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::io;
 
-use iosmux_bridge::config::ConfigError;
 use iosmux_bridge::oneoff::ModeError;
 use iosmux_bridge::ports::UsbError;
 use iosmux_bridge::privileges;
 use iosmux_service::Exit;
+use iosmux_service::config::ConfigError;
 
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +57,8 @@ impl Failure {
     /// The exit code, for an error of the system by its kind.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Told | Self::Config(ConfigError::Invalid { .. }) => Exit::Usage,
-            Self::Config(ConfigError::Read { source, .. }) if !is_denied(source) => Exit::Usage,
-            Self::Config(ConfigError::Read { .. }) => Exit::Permission,
+            Self::Told => Exit::Usage,
+            Self::Config(error) => error.exit(),
             Self::Privileges(error) => of(error),
             Self::Mode(error) => of(error),
             Self::Taken { .. } => Exit::Failure,
@@ -81,10 +80,6 @@ fn of(error: &(dyn Error + 'static)) -> Exit {
     })
 }
 
-fn is_denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,8 +96,5 @@ mod tests {
         assert_eq!(Failure::from(privileges::Error::NoNetAdmin).exit(), Exit::Permission);
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
         assert_eq!(Failure::System { action: "x", source }.exit(), Exit::Permission);
-        let read = |kind| ConfigError::Read { path: "x".into(), source: io::Error::from(kind) };
-        assert_eq!(Failure::from(read(io::ErrorKind::NotFound)).exit(), Exit::Usage);
-        assert_eq!(Failure::from(read(io::ErrorKind::PermissionDenied)).exit(), Exit::Permission);
     }
 }

@@ -1,14 +1,12 @@
 //! What the daemon runs with: everything checked, every default filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use iosmux_service::config::{self, ConfigError};
 use iosmux_usb::{Mode, Udid};
 
 use super::check;
-use super::problem::ConfigError;
 use super::written::Config;
 use crate::phone::{Driver, Reason, Wanted};
 
@@ -18,8 +16,6 @@ pub const DEFAULT_BRIDGE: &str = "virbr0";
 const STATE_FILE: &str = "bridge.json";
 /// The runtime directory where systemd made none.
 const RUNTIME_DIRECTORY: &str = "/run/iosmux";
-/// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +92,7 @@ impl Settings {
     /// # Errors
     /// [`ConfigError`] with everything that is wrong.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = read(file).map_err(|source| ConfigError::Read { path: file.to_owned(), source })?;
+        let text = config::read(file)?;
         Self::from_text(Some(file.display().to_string()), &text)
     }
 
@@ -105,7 +101,7 @@ impl Settings {
     /// # Errors
     /// [`ConfigError::Invalid`] with everything that is wrong.
     pub fn from_text(file: Option<String>, text: &str) -> Result<Self, ConfigError> {
-        let checked = Config::parse(text)
+        let checked = config::parse::<Config>(text)
             .map_err(|problem| vec![problem])
             .and_then(|config| check::check(&config, text));
         checked.map_err(|problems| ConfigError::Invalid { file, problems })
@@ -139,14 +135,4 @@ impl Settings {
     pub fn keeps(&self, udid: Option<&Udid>) -> bool {
         udid.map_or(&self.default, |udid| self.device(udid)).on_stop == Ending::Keep
     }
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE.saturating_add(1)).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        let why = format!("it is longer than {MAX_FILE} bytes: it is no configuration");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    Ok(text)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use toml::Spanned;
+use iosmux_service::config::{self, spanned, text};
 
 use super::settings::{Device, Ending, Settings};
 use super::written::{Config, DeviceTable};
@@ -32,7 +32,7 @@ impl Settings {
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written().print())
+        f.write_str(&config::print(&self.written()))
     }
 }
 
@@ -51,12 +51,4 @@ fn table(device: &Device) -> DeviceTable {
         })),
         isolated: Some(device.isolated),
     }
-}
-
-fn text(value: &(impl ToString + ?Sized)) -> Spanned<String> {
-    spanned(value.to_string())
-}
-
-fn spanned<T>(value: T) -> Spanned<T> {
-    Spanned::new(0..0, value)
 }

@@ -6,11 +6,6 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::problem::{Problem, Written};
-
-/// What values with places add to the path of a key. Source: serde_spanned, VALUE_FIELD.
-const SPANNED: &str = ".$__serde_spanned_private_value";
-
 /// The file as it is written: types are right, values are not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -60,29 +55,4 @@ pub struct DeviceTable {
     /// As above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolated: Option<bool>,
-}
-
-impl Config {
-    /// Reads a file's text.
-    ///
-    /// # Errors
-    /// The first place where it is no TOML, has an unknown key or a value of the wrong type.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
-        let wrong = |key: Option<String>, error: &toml::de::Error| {
-            let span = error.span().unwrap_or_default();
-            let key = key.unwrap_or_default().replace(SPANNED, "");
-            // The words of TOML, not those of serde.
-            let what = error.message().replace("a sequence", "a list in [ ]").replace("a map", "a table");
-            Problem::at(text, &Written { key, span }, what)
-        };
-        let document = toml::Deserializer::parse(text).map_err(|error| wrong(None, &error))?;
-        serde_path_to_error::deserialize(document)
-            .map_err(|error| wrong(Some(error.path().to_string()), error.inner()))
-    }
-
-    /// The text of a file that says the same.
-    pub fn print(&self) -> String {
-        // Only maps with keys that are no strings can't be written.
-        toml::to_string(self).unwrap_or_default()
-    }
 }

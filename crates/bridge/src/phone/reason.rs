@@ -164,7 +164,7 @@ impl Reason {
     pub fn text(&self) -> String {
         match self {
             Self::NotAllowed => "the configuration's `allow` does not list it".to_owned(),
-            Self::NoUdid { problem } => problem.clone(),
+            Self::NoUdid { problem } => format!("its USB serial string is none: {problem}"),
             Self::Descriptors { problem } => format!("its USB descriptors make no sense: {problem}"),
             Self::Denied { what } => what.clone(),
             Self::TooOld => {

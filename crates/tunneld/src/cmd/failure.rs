@@ -5,7 +5,7 @@ use std::io;
 
 use iosmux_pairing::store::StoreError;
 use iosmux_service::Exit;
-use iosmux_tunneld::config::ConfigError;
+use iosmux_service::config::ConfigError;
 use iosmux_tunneld::daemon::StartError;
 
 /// Why a command fails.
@@ -39,9 +39,8 @@ impl Failure {
     /// The exit code, for an error of the system by its kind.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Told | Self::Config(ConfigError::Invalid { .. }) => Exit::Usage,
-            Self::Config(ConfigError::Read { source, .. }) if !is_denied(source) => Exit::Usage,
-            Self::Config(ConfigError::Read { .. }) => Exit::Permission,
+            Self::Told => Exit::Usage,
+            Self::Config(error) => error.exit(),
             Self::Io(error) => of(error),
             Self::Start { error, .. } => of(error),
         }
@@ -53,10 +52,6 @@ fn of(error: &(dyn Error + 'static)) -> Exit {
     Exit::of(error, |cause| {
         matches!(cause.downcast_ref(), Some(StoreError::Permissions { .. })).then_some(Exit::Permission)
     })
-}
-
-fn is_denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 #[cfg(test)]
@@ -83,15 +78,5 @@ mod tests {
         assert_eq!(start(socket(io::ErrorKind::PermissionDenied)), Exit::Permission);
         assert_eq!(start(socket(io::ErrorKind::Unsupported)), Exit::UnsupportedHere);
         assert_eq!(start(socket(io::ErrorKind::AddrInUse)), Exit::Failure);
-    }
-
-    #[test]
-    fn a_configuration_is_usage_unless_it_is_hidden() {
-        let read = |kind| ConfigError::Read { path: "x".into(), source: io::Error::from(kind) };
-        assert_eq!(Failure::from(read(io::ErrorKind::NotFound)).exit(), Exit::Usage);
-        assert_eq!(Failure::from(read(io::ErrorKind::PermissionDenied)).exit(), Exit::Permission);
-        let invalid = ConfigError::Invalid { file: None, problems: Vec::new() };
-        assert_eq!(Failure::from(invalid).exit(), Exit::Usage);
-        assert_eq!(Failure::Told.exit(), Exit::Usage);
     }
 }

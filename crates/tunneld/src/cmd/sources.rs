@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use iosmux_tunneld::config::{ConfigError, DEFAULT_FILE, Environment, Overrides, Settings};
+use iosmux_service::config::ConfigError;
+use iosmux_tunneld::config::{DEFAULT_FILE, Environment, Overrides, Settings};
 
 /// The options that `run` and `up` share.
 #[derive(Debug, Args)]

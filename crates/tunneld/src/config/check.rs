@@ -1,19 +1,18 @@
 //! From what is written to what it means. Everything that is wrong is told at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use iosmux_link::{Pattern, Selection, selection::ALL_BUT_TUNNELS};
+use iosmux_service::config::{self, Place, Problem};
 use iosmux_tunnel::Transport;
+use iosmux_usb::Udid;
 use toml::Spanned;
 
 use super::environment::Environment;
-use super::problem::{Problem, Written};
 use super::settings::{AGENT, Pairing, REGISTRY, Settings, Socket, SuspendRemoted, TRUST_DEADLINE};
-use super::udid::Udid;
 use super::written::{Account, Config};
 use crate::discover::Peer;
 
@@ -40,16 +39,9 @@ pub struct Overrides {
     pub listen: Vec<String>,
 }
 
-/// Where a value comes from.
-enum Place {
-    File(Written),
-    Option(&'static str),
-}
-
 struct Checker<'a> {
-    text: &'a str,
+    found: config::Checker<'a>,
     environment: &'a Environment,
-    problems: Vec<Problem>,
 }
 
 /// Checks everything and fills in defaults.
@@ -62,11 +54,9 @@ pub fn check(
     overrides: &Overrides,
     environment: &Environment,
 ) -> Result<Settings, Vec<Problem>> {
-    let mut checker = Checker { text, environment, problems: Vec::new() };
+    let mut checker = Checker { found: config::Checker::new(text), environment };
     let settings = checker.settings(config, overrides);
-    // The command line's come first: they have no line.
-    checker.problems.sort_by_key(|problem| (problem.line, problem.column));
-    if checker.problems.is_empty() { Ok(settings) } else { Err(checker.problems) }
+    checker.found.finish(settings)
 }
 
 impl Checker<'_> {
@@ -77,6 +67,8 @@ impl Checker<'_> {
             self.interfaces(&values("interfaces", &config.interfaces, "--interface", &overrides.interfaces));
         let listen = self.listen(&values("listen", &config.listen, "--listen", &overrides.listen), anyway);
         let agent = self.agent(config.agent.as_ref(), anyway, &listen);
+        let pairing = [("ask", Pairing::Ask), ("never", Pairing::Never)];
+        let suspending = [("never", SuspendRemoted::Never), ("auto", SuspendRemoted::Auto)];
         let state_dir = self.state_dir(config, overrides);
         let host_name = self.host_name(config.host_name.as_ref());
         Settings {
@@ -85,19 +77,16 @@ impl Checker<'_> {
             hosts: self.hosts(&values("hosts", &config.hosts, "", &[])),
             agent,
             upstreams: self.upstreams(&values("upstreams", &config.upstreams, "", &[])),
-            pair: self.word(
-                "pair",
-                config.pair.as_ref(),
-                &[("ask", Pairing::Ask), ("never", Pairing::Never)],
-            ),
+            pair: self.found.word("pair", config.pair.as_ref(), &pairing, Pairing::default()),
             allow: config.allow.as_ref().map(|allow| self.allow(allow)),
             peers: self.peers(&values("peers", &config.peers, "", &[])),
             trust_deadline: self.trust_deadline(config.trust_deadline.as_ref()),
             capture: config.capture.as_ref().map(|path| self.absolute("capture", path)),
-            suspend_remoted: self.word(
+            suspend_remoted: self.found.word(
                 "suspend-remoted",
                 config.suspend_remoted.as_ref(),
-                &[("never", SuspendRemoted::Never), ("auto", SuspendRemoted::Auto)],
+                &suspending,
+                SuspendRemoted::default(),
             ),
             socket: self.socket(config),
             transports: self.transports(config),
@@ -105,35 +94,11 @@ impl Checker<'_> {
         }
     }
 
-    fn wrong(&mut self, place: &Place, what: impl Display) {
-        self.problems.push(match place {
-            Place::File(written) => Problem::at(self.text, written, what.to_string()),
-            Place::Option(option) => Problem::elsewhere(option, what.to_string()),
-        });
-    }
-
-    /// The parsed values without those that can't be; a second one of the same kind is a problem too.
-    fn distinct<T: PartialEq, E: Display>(
-        &mut self,
-        values: &[(Place, &str)],
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Vec<T> {
-        let mut kept = Vec::new();
-        for (place, text) in values {
-            match parse(text) {
-                Err(error) => self.wrong(place, error),
-                Ok(value) if kept.contains(&value) => self.wrong(place, format!("{text:?} is there twice")),
-                Ok(value) => kept.push(value),
-            }
-        }
-        kept
-    }
-
     fn interfaces(&mut self, values: &[(Place, &str)]) -> Selection {
         let pattern = |text: &str| -> Result<Option<Pattern>, iosmux_link::PatternError> {
             if text == ALL_BUT_TUNNELS { Ok(None) } else { text.parse().map(Some) }
         };
-        let patterns = self.distinct(values, pattern);
+        let patterns = self.found.distinct(values, pattern);
         if patterns.is_empty() || patterns.contains(&None) {
             Selection::AllButTunnels
         } else {
@@ -142,12 +107,12 @@ impl Checker<'_> {
     }
 
     fn listen(&mut self, values: &[(Place, &str)], anyway: bool) -> Vec<SocketAddr> {
-        let addresses = self.distinct(values, |text| address(text, anyway, ""));
+        let addresses = self.found.distinct(values, |text| address(text, anyway, ""));
         if addresses.is_empty() { vec![REGISTRY] } else { addresses }
     }
 
     fn hosts(&mut self, values: &[(Place, &str)]) -> Vec<String> {
-        self.distinct(values, |text| {
+        self.found.distinct(values, |text| {
             let odd = |letter: char| letter.is_whitespace() || letter.is_control() || "/@".contains(letter);
             if text.is_empty() || text.contains(odd) {
                 return Err(format!("a host's name or address without port was expected, {text:?} came"));
@@ -157,7 +122,7 @@ impl Checker<'_> {
     }
 
     fn upstreams(&mut self, values: &[(Place, &str)]) -> Vec<String> {
-        self.distinct(values, |text| match text.strip_prefix("http://") {
+        self.found.distinct(values, |text| match text.strip_prefix("http://") {
             Some(host) if !host.is_empty() => Ok(text.to_owned()),
             _ => Err(format!("an address such as http://127.0.0.1:49152 was expected, {text:?} came")),
         })
@@ -170,16 +135,16 @@ impl Checker<'_> {
         registry: &[SocketAddr],
     ) -> Option<SocketAddr> {
         let Some(value) = value else { return Some(AGENT) };
-        let place = place("agent", value);
+        let place = Place::of("agent", value);
         match value.get_ref().as_str() {
             OFF => None,
             text => match address(text, anyway, " or off") {
                 Err(error) => {
-                    self.wrong(&place, error);
+                    self.found.wrong(&place, error);
                     None
                 }
                 Ok(address) if address.port() != 0 && registry.contains(&address) => {
-                    self.wrong(
+                    self.found.wrong(
                         &place,
                         format!("{text:?} is where the registry listens: give it another port"),
                     );
@@ -193,7 +158,7 @@ impl Checker<'_> {
     fn state_dir(&mut self, config: &Config, overrides: &Overrides) -> PathBuf {
         if let Some(path) = &overrides.state_dir {
             return std::path::absolute(path).unwrap_or_else(|error| {
-                self.wrong(&Place::Option("--state-dir"), format!("{path:?} is no path: {error}"));
+                self.found.wrong(&Place::Option("--state-dir"), format!("{path:?} is no path: {error}"));
                 path.clone()
             });
         }
@@ -203,7 +168,7 @@ impl Checker<'_> {
         self.environment.state_dir().unwrap_or_else(|| {
             let text = "there is no default, because neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is an absolute \
                         path: set it, or use --state-dir";
-            self.wrong(&Place::Option("state-dir"), text);
+            self.found.wrong(&Place::Option("state-dir"), text);
             PathBuf::new()
         })
     }
@@ -214,7 +179,7 @@ impl Checker<'_> {
                 "{:?} is no absolute path: where a relative one leads depends on where the daemon is started",
                 path.get_ref()
             );
-            self.wrong(&place(key, path), text);
+            self.found.wrong(&Place::of(key, path), text);
         }
         path.get_ref().clone()
     }
@@ -227,7 +192,7 @@ impl Checker<'_> {
         if name.trim().is_empty() || name.len() > HOST_NAME || name.chars().any(char::is_control) {
             let text =
                 format!("a name of 1 to {HOST_NAME} bytes was expected, {name:?} came: phones show it");
-            self.wrong(&place("host-name", value), text);
+            self.found.wrong(&Place::of("host-name", value), text);
         }
         name.clone()
     }
@@ -239,53 +204,37 @@ impl Checker<'_> {
             None => {
                 let (first, last) = (TRUST_SECONDS.start(), TRUST_SECONDS.end());
                 let text = format!("{first} to {last} seconds were expected, {} came", value.get_ref());
-                self.wrong(&place("trust-deadline", value), text);
+                self.found.wrong(&Place::of("trust-deadline", value), text);
                 TRUST_DEADLINE
             }
         }
-    }
-
-    fn word<T: Copy + Default>(
-        &mut self,
-        key: &str,
-        value: Option<&Spanned<String>>,
-        words: &[(&str, T)],
-    ) -> T {
-        let Some(value) = value else { return T::default() };
-        let found = words.iter().find(|(word, _)| word == value.get_ref());
-        found.map(|(_, meaning)| *meaning).unwrap_or_else(|| {
-            let known: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-            let text = format!("{} was expected, {:?} came", known.join(" or "), value.get_ref());
-            self.wrong(&place(key, value), text);
-            T::default()
-        })
     }
 
     fn allow(&mut self, allow: &Spanned<Vec<Spanned<String>>>) -> BTreeSet<Udid> {
         if allow.get_ref().is_empty() {
             let text =
                 "it is empty, so that no phone would get a tunnel: leave the key out to allow every phone";
-            self.wrong(&place("allow", allow), text);
+            self.found.wrong(&Place::of("allow", allow), text);
         }
         let listed: Vec<_> =
-            allow.get_ref().iter().map(|one| (place("allow", one), one.get_ref().as_str())).collect();
-        self.distinct(&listed, str::parse::<Udid>).into_iter().collect()
+            allow.get_ref().iter().map(|one| (Place::of("allow", one), one.get_ref().as_str())).collect();
+        self.found.distinct(&listed, str::parse::<Udid>).into_iter().collect()
     }
 
     fn peers(&mut self, values: &[(Place, &str)]) -> Vec<Peer> {
-        self.distinct(values, str::parse::<Peer>)
+        self.found.distinct(values, str::parse::<Peer>)
     }
 
     fn transports(&mut self, config: &Config) -> BTreeMap<Udid, Transport> {
         let mut transports = BTreeMap::new();
         let keys: Vec<_> =
-            config.device.iter().map(|(key, table)| (place("device", table), key.as_str())).collect();
-        self.distinct(&keys, str::parse::<Udid>);
+            config.device.iter().map(|(key, table)| (Place::of("device", table), key.as_str())).collect();
+        self.found.distinct(&keys, str::parse::<Udid>);
         for (key, table) in &config.device {
             let (Ok(udid), Some(text)) = (key.parse::<Udid>(), &table.get_ref().transport) else { continue };
             match text.get_ref().parse::<Transport>() {
                 Ok(transport) => drop(transports.insert(udid, transport)),
-                Err(error) => self.wrong(&place(&format!("device.{key}.transport"), text), error),
+                Err(error) => self.found.wrong(&Place::of(&format!("device.{key}.transport"), text), error),
             }
         }
         transports
@@ -299,7 +248,7 @@ impl Checker<'_> {
             Some(path) => {
                 if path.get_ref().as_os_str().len() > SOCKET_PATH {
                     let text = format!("a socket's path has at most {SOCKET_PATH} bytes");
-                    self.wrong(&place("socket.path", path), text);
+                    self.found.wrong(&Place::of("socket.path", path), text);
                 }
                 Some(self.absolute("socket.path", path))
             }
@@ -328,16 +277,14 @@ impl Checker<'_> {
             };
             match found {
                 Ok(number) if numbers.insert(number) => {}
-                Ok(number) => self.wrong(&place(key, account), format!("the {kind} {number} is there twice")),
-                Err(text) => self.wrong(&place(key, account), text),
+                Ok(number) => {
+                    self.found.wrong(&Place::of(key, account), format!("the {kind} {number} is there twice"));
+                }
+                Err(text) => self.found.wrong(&Place::of(key, account), text),
             }
         }
         numbers
     }
-}
-
-fn place<T>(key: &str, value: &Spanned<T>) -> Place {
-    Place::File(Written { key: key.to_owned(), span: value.span() })
 }
 
 /// The command line's values if there are any, else the file's.
@@ -351,7 +298,7 @@ fn values<'a>(
         return overrides.iter().map(|text| (Place::Option(option), text.as_str())).collect();
     }
     let written = written.iter().flatten();
-    written.map(|value| (place(key, value), value.get_ref().as_str())).collect()
+    written.map(|value| (Place::of(key, value), value.get_ref().as_str())).collect()
 }
 
 fn address(text: &str, anyway: bool, alternative: &str) -> Result<SocketAddr, String> {

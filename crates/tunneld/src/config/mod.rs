@@ -5,24 +5,18 @@
 //! | [`written`] | the file's keys, as they stand there |
 //! | [`settings`] | what the daemon runs with: everything checked, every default filled in |
 //! | [`check`] | from the one to the other |
-//! | [`problem`] | what is wrong with a file, where, and what is allowed |
 //! | `shown` | settings as a file that would make them |
 //! | [`environment`] | what defaults depend on: who runs the daemon, and where |
-//! | [`udid`] | UDIDs as people write them |
 
 pub mod check;
 pub mod environment;
-pub mod problem;
 pub mod settings;
 mod shown;
-pub mod udid;
 pub mod written;
 
 pub use check::Overrides;
 pub use environment::Environment;
-pub use problem::{ConfigError, Problem};
 pub use settings::{Pairing, Settings, Socket, SuspendRemoted};
-pub use udid::Udid;
 pub use written::Config;
 
 /// Where `iosmux-tunneld run` looks for its file when none is named. It need not exist.

@@ -1,19 +1,17 @@
 //! What the daemon runs with: everything checked, every default filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use iosmux_link::Selection;
+use iosmux_service::config::{self, ConfigError};
 use iosmux_tunnel::Transport;
+use iosmux_usb::Udid;
 
 use super::check::{self, Overrides};
 use super::environment::Environment;
-use super::problem::ConfigError;
-use super::udid::Udid;
 use super::written::Config;
 use crate::discover::Peer;
 
@@ -23,8 +21,6 @@ pub const REGISTRY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 pub const AGENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 60105);
 /// How long a phone's user has to tap Trust unless told otherwise.
 pub const TRUST_DEADLINE: Duration = Duration::from_secs(120);
-/// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +121,7 @@ impl Settings {
     ) -> Result<Self, ConfigError> {
         let text = match file {
             None => String::new(),
-            Some(path) => read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+            Some(path) => config::read(path)?,
         };
         let name = file.map(|path| path.display().to_string());
         Self::from_text(name, &text, overrides, environment)
@@ -141,7 +137,7 @@ impl Settings {
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        let checked = Config::parse(text)
+        let checked = config::parse::<Config>(text)
             .map_err(|problem| vec![problem])
             .and_then(|config| check::check(&config, text, overrides, environment));
         checked.map_err(|problems| ConfigError::Invalid { file, problems })
@@ -159,14 +155,4 @@ impl Settings {
         ];
         differ.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
     }
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        let why = format!("it is longer than {MAX_FILE} bytes: it is no configuration");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    Ok(text)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use iosmux_link::{Selection, selection::ALL_BUT_TUNNELS};
-use toml::Spanned;
+use iosmux_service::config::{self, spanned, text};
 
 use super::settings::{Pairing, Settings, Socket, SuspendRemoted};
 use super::written::{Account, Config, DeviceTable, SocketTable};
@@ -53,7 +53,7 @@ impl Settings {
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written().print())
+        f.write_str(&config::print(&self.written()))
     }
 }
 
@@ -65,14 +65,6 @@ fn socket(socket: Option<&Socket>) -> SocketTable {
         some(numbers.iter().map(|number| spanned(Account::Number(*number))).collect())
     };
     SocketTable { path: Some(spanned(path.clone())), users: accounts(users), groups: accounts(groups) }
-}
-
-fn text(value: &(impl ToString + ?Sized)) -> Spanned<String> {
-    spanned(value.to_string())
-}
-
-fn spanned<T>(value: T) -> Spanned<T> {
-    Spanned::new(0..0, value)
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use iosmux_capture::Recorder;
 use iosmux_pairing::store::Store;
 use iosmux_tunnel::Transport;
+use iosmux_usb::Udid;
 use zeroize::Zeroizing;
 
-use crate::config::{SuspendRemoted, Udid};
+use crate::config::SuspendRemoted;
 use crate::model::same_udid;
 use crate::phone::Policy;
 

@@ -2,19 +2,12 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-/// A value and where it was written.
-#[derive(Debug, Clone)]
-pub(super) struct Written {
-    /// The key, as in `socket.users`.
-    pub(super) key: String,
-    /// The bytes of the file.
-    pub(super) span: Range<usize>,
-}
+use super::checker::Place;
+use crate::Exit;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,18 +47,35 @@ pub enum ConfigError {
 }
 
 impl Problem {
-    /// A problem in the file with this text.
-    pub(super) fn at(text: &str, written: &Written, what: impl Into<String>) -> Self {
-        let start = text.floor_char_boundary(written.span.start);
+    /// A problem at this place, of a file with this text.
+    pub(super) fn new(text: &str, place: &Place, what: impl Into<String>) -> Self {
+        let (key, span) = match place {
+            Place::File { key, span } => (key, span),
+            Place::Option(key) => {
+                let key = Some((*key).to_owned());
+                return Self { line: None, column: None, key, text: what.into(), excerpt: None };
+            }
+        };
+        let start = text.floor_char_boundary(span.start);
         let before = text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
         Self {
             line: Some(before.matches('\n').count() + 1),
             column: Some(before.get(line_start..).unwrap_or_default().chars().count() + 1),
-            key: (!matches!(written.key.as_str(), "" | ".")).then(|| written.key.clone()),
+            key: (!matches!(key.as_str(), "" | ".")).then(|| key.clone()),
             text: what.into(),
             excerpt: Some(line.trim_end().to_owned()),
+        }
+    }
+}
+
+impl ConfigError {
+    /// The exit code: usage, because starting again does not help, unless the file only is not ours to read.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::Permission,
+            Self::Read { .. } | Self::Invalid { .. } => Exit::Usage,
         }
     }
 }
@@ -109,12 +119,20 @@ mod tests {
     fn lines_and_columns_count_from_one_in_characters() {
         let text = "a = 1\nü = \"x\"\n";
         let at = |start| {
-            let problem = Problem::at(text, &Written { key: "k".into(), span: start..start }, "w");
+            let problem = Problem::new(text, &Place::at("k", start..start), "w");
             (problem.line, problem.column, problem.excerpt)
         };
         assert_eq!(at(0), (Some(1), Some(1), Some("a = 1".to_owned())));
         assert_eq!(at(11), (Some(2), Some(5), Some("ü = \"x\"".to_owned())));
         assert_eq!(at(7), (Some(2), Some(1), Some("ü = \"x\"".to_owned())), "inside of a character");
         assert_eq!(at(999), (Some(3), Some(1), Some(String::new())), "behind the end");
+    }
+
+    #[test]
+    fn a_configuration_is_usage_unless_it_is_hidden() {
+        let read = |kind| ConfigError::Read { path: "x".into(), source: io::Error::from(kind) };
+        assert_eq!(read(io::ErrorKind::NotFound).exit(), Exit::Usage);
+        assert_eq!(read(io::ErrorKind::PermissionDenied).exit(), Exit::Permission);
+        assert_eq!(ConfigError::Invalid { file: None, problems: Vec::new() }.exit(), Exit::Usage);
     }
 }
