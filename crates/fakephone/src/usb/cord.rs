@@ -55,7 +55,7 @@ mod tests {
         let (ours, mut host) = UnixStream::pair().unwrap();
         let cord = Cord::default();
         cord.plug(&ours).unwrap();
-        cord.clone().pull();
+        cord.pull();
         assert_eq!(host.read(&mut [0]).unwrap(), 0);
         assert!(cord.plug(&ours).is_err(), "it is pulled for good");
     }

@@ -1,4 +1,4 @@
-//! A running phone: one task that carries transfers, frames, hands on the cable and the device's own departures.
+//! The USB face of a running phone: one task that carries transfers, frames, hands on the cable and the device's own departures.
 
 use std::future::pending;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use super::phone::{Hand, Order, UsbPhoneError, UsbState, state_of};
 use super::server::Server;
 use super::tap::Tap;
 use super::vhci::{self, Plug};
-use crate::net::{Phone, PhoneConfig};
 
 /// How long a restart keeps the phone away. Our own: real ones take a minute.
 const REBOOT: Duration = Duration::from_secs(2);
@@ -41,9 +40,12 @@ struct Cable {
 #[derive(Debug)]
 pub(super) struct Desk {
     device: Device,
-    tap: Tap,
+    // Out before the interface is closed, as in `Cord`.
     cable: Option<Cable>,
     cord: Cord,
+    tap: Tap,
+    /// Whether the host has opened the private function: the interface's cable.
+    open: watch::Sender<bool>,
     /// Where it was plugged in last.
     port: Option<u32>,
     /// When it is back by itself, and in which mode.
@@ -63,24 +65,18 @@ enum Event {
 
 impl Desk {
     /// A phone whose cable is not in.
-    pub(super) fn new(device: Device, tap: Tap, cord: Cord, told: watch::Sender<UsbState>) -> Desk {
-        Desk { device, tap, cable: None, cord, port: None, returns: None, told }
+    pub(super) fn new(
+        device: Device,
+        tap: Tap,
+        open: watch::Sender<bool>,
+        cord: Cord,
+        told: watch::Sender<UsbState>,
+    ) -> Desk {
+        Desk { device, cable: None, cord, tap, open, port: None, returns: None, told }
     }
 
     /// Runs until nobody can order anything any more, or something breaks.
-    pub(super) async fn run(
-        self,
-        orders: mpsc::Receiver<Order>,
-        net: PhoneConfig,
-    ) -> Result<(), UsbPhoneError> {
-        let face = async move { Phone::start(net).await?.run(pending()).await };
-        tokio::select! {
-            ended = face => Ok(ended?),
-            ended = self.serve(orders) => ended,
-        }
-    }
-
-    async fn serve(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), UsbPhoneError> {
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), UsbPhoneError> {
         let mut buffer = vec![0; READ];
         loop {
             match self.next(&mut orders, &mut buffer).await? {
@@ -88,9 +84,9 @@ impl Desk {
                     let bytes = buffer.get(..length).unwrap_or_default();
                     self.take(bytes).await?;
                 }
-                Event::Frame => self.frames().await?,
-                Event::HostGone => self.pull().await?,
-                Event::Leaves => self.leave().await?,
+                Event::Frame => self.frames().await,
+                Event::HostGone => self.pull(),
+                Event::Leaves => self.leave(),
                 Event::Returns => {
                     let mode = self.returns.take().map(|(_, mode)| mode);
                     self.plug_in(mode.unwrap_or(self.device.config().mode)).await?;
@@ -143,15 +139,16 @@ impl Desk {
         if let Some(departure) = cable.server.departure() {
             cable.leaves = Some((Instant::now() + departure.after, departure));
         }
-        self.tap.set_up(self.device.is_open()).await?;
+        self.show_open();
         while let Some(frame) = self.device.take_frame() {
             self.tap.send(&frame);
         }
-        self.answer().await
+        self.answer().await;
+        Ok(())
     }
 
     /// A frame of the phone was taken; more may wait.
-    async fn frames(&mut self) -> Result<(), UsbPhoneError> {
+    async fn frames(&mut self) {
         for _ in 1..BURST {
             if !self.device.has_room() {
                 break;
@@ -162,26 +159,24 @@ impl Desk {
         if let Some(cable) = &mut self.cable {
             cable.server.complete(&mut self.device);
         }
-        self.answer().await
+        self.answer().await;
     }
 
-    async fn answer(&mut self) -> Result<(), UsbPhoneError> {
-        let Some(cable) = &mut self.cable else { return Ok(()) };
+    async fn answer(&mut self) {
+        let Some(cable) = &mut self.cable else { return };
         let output = cable.server.output();
         if cable.stream.write_all(&output).await.is_err() {
-            self.pull().await?;
+            self.pull();
         }
-        Ok(())
     }
 
     /// The device leaves by itself.
-    async fn leave(&mut self) -> Result<(), UsbPhoneError> {
+    fn leave(&mut self) {
         let leaves = self.cable.as_ref().and_then(|cable| cable.leaves);
-        self.pull().await?;
+        self.pull();
         if let Some((_, Departure { away: Some(away), mode, .. })) = leaves {
             self.returns = Some((Instant::now() + away, mode));
         }
-        Ok(())
     }
 
     async fn carry_out(&mut self, hand: Hand) -> Result<(), UsbPhoneError> {
@@ -192,14 +187,17 @@ impl Desk {
                 self.returns = None;
                 self.plug_in(self.device.config().mode).await
             }
-            Hand::Unplug => self.pull().await,
+            Hand::Unplug => {
+                self.pull();
+                Ok(())
+            }
             Hand::Reboot => {
-                self.pull().await?;
+                self.pull();
                 self.returns = Some((Instant::now() + REBOOT, self.device.config().mode));
                 Ok(())
             }
             Hand::Suspend => {
-                self.pull().await?;
+                self.pull();
                 self.returns = Some((Instant::now() + self.device.config().reenumeration, Mode::Initial));
                 Ok(())
             }
@@ -225,14 +223,19 @@ impl Desk {
     }
 
     /// Off the bus, for whatever reason.
-    async fn pull(&mut self) -> Result<(), UsbPhoneError> {
+    fn pull(&mut self) {
         self.returns = None;
         self.cord.let_go();
         if self.cable.take().is_some() {
             tracing::info!("off the bus");
         }
         self.device.replug(self.device.config().mode);
-        Ok(self.tap.set_up(false).await?)
+        self.show_open();
+    }
+
+    fn show_open(&self) {
+        let is_open = self.device.is_open();
+        self.open.send_if_modified(|open| std::mem::replace(open, is_open) != is_open);
     }
 
     fn tell(&self) {

@@ -1,10 +1,12 @@
-//! A phone on a cable, all of it: the device behind USB/IP, its interface, and the network face on that, in a network namespace
-//! of its own.
+//! A phone on a cable, all of it: the device behind USB/IP on a thread of its own; its interface, and the network face on that,
+//! in a network namespace of its own.
 
 use std::fmt;
+use std::future::{Future, pending};
 use std::io;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 use iosmux_lab::{LabError, Namespace};
@@ -17,11 +19,11 @@ use super::cord::Cord;
 use super::desk::Desk;
 use super::device::{Device, DeviceConfig};
 use super::fault::UsbFault;
-use super::tap::{self, Tap, TapError};
+use super::tap::{self, Interface, Tap, TapError};
 use super::usbip::UsbIpError;
 use super::vhci::VhciError;
 use crate::identity::{Identity, NoUdid, Overrides};
-use crate::net::{self, PhoneConfig};
+use crate::net::{self, Phone, PhoneConfig};
 use crate::not_sourced::Gaps;
 
 /// What a phone is, on both faces.
@@ -206,34 +208,27 @@ impl UsbPhone {
     /// [`UsbPhoneError`].
     pub async fn start_unplugged(config: UsbPhoneConfig) -> Result<UsbPhone, UsbPhoneError> {
         let gaps = Gaps::default();
+        let cord = Cord::default();
         let device = Device::new(config.device()?).with_gaps(gaps.clone());
         let namespace = Namespace::new("phone").await?;
         let (told, state) = watch::channel(state_of(&device, false, None));
         let (orders, queue) = mpsc::channel(4);
         let net = PhoneConfig { interface: tap::NAME.to_owned(), ..config.net };
-        let (made, ready) = oneshot::channel();
-        let cord = Cord::default();
+        let (open, opened) = watch::channel(false);
+        let mac = device.config().private_mac.of_phone();
+        let (interface, file) = namespace.run(move || Interface::open(mac)).await??;
         let its_cord = cord.clone();
+        let usb = on_thread(move || async move {
+            Desk::new(device, Tap::new(file)?, open, its_cord, told).run(queue).await
+        })?;
         let task = tokio::spawn(async move {
-            let job = move || async move {
-                let mac = device.config().private_mac.of_phone();
-                match Tap::open(mac).await {
-                    Ok(tap) => {
-                        // Whoever started it may be gone.
-                        let _ = made.send(Ok(()));
-                        Desk::new(device, tap, its_cord, told).run(queue, net).await
-                    }
-                    Err(error) => {
-                        let _ = made.send(Err(error.into()));
-                        Ok(())
-                    }
-                }
-            };
-            namespace.run(job).await?
+            let link = namespace.run(move || net_face(interface, opened, net));
+            tokio::select! {
+                ended = usb => ended,
+                ended = link => ended?,
+            }
         });
-        let task = AbortOnDrop(task);
-        ready.await.unwrap_or(Err(UsbPhoneError::Ended))?;
-        Ok(UsbPhone { orders, state, gaps, cord, task })
+        Ok(UsbPhone { orders, state, gaps, cord, task: AbortOnDrop(task) })
     }
 
     /// Puts the cable in.
@@ -287,6 +282,43 @@ impl UsbPhone {
             },
         }
     }
+}
+
+/// The network face on an interface whose cable is in while `open`.
+async fn net_face(
+    interface: Interface,
+    open: watch::Receiver<bool>,
+    net: PhoneConfig,
+) -> Result<(), UsbPhoneError> {
+    let face = async move { Phone::start(net).await?.run(pending()).await };
+    tokio::select! {
+        ended = face => Ok(ended?),
+        ended = interface.follow(open) => Ok(ended?),
+    }
+}
+
+/// Runs a future on a thread of its own, until it ends or nobody waits for it any more.
+fn on_thread<F, Fut>(job: F) -> io::Result<impl Future<Output = Result<(), UsbPhoneError>>>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), UsbPhoneError>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut done, result) = oneshot::channel();
+    let body = move || {
+        let ended = runtime.block_on(async {
+            tokio::select! {
+                ended = job() => Some(ended),
+                () = done.closed() => None,
+            }
+        });
+        if let Some(ended) = ended {
+            // Whoever waited may be gone by now.
+            let _ = done.send(ended);
+        }
+    };
+    thread::Builder::new().name("phone-usb".to_owned()).spawn(body)?;
+    Ok(async { result.await.unwrap_or(Err(UsbPhoneError::Ended)) })
 }
 
 pub(super) fn state_of(device: &Device, plugged: bool, port: Option<u32>) -> UsbState {

@@ -1,4 +1,7 @@
 //! The phone's own network interface: a TAP device in its namespace, whose cable is the private NCM function.
+//!
+//! Its two sides are on two threads. Netlink waits for the kernel's lock for links, and whoever has that lock may wait for a
+//! transfer of the phone: the thread with the transfers must not wait for it.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -12,6 +15,7 @@ use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkMessage};
 use rtnetlink::{Handle, LinkUnspec};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 use tun::AbstractDevice as _;
 
 /// Its name.
@@ -30,21 +34,18 @@ pub struct TapError {
     pub source: io::Error,
 }
 
-/// The interface; it is gone when this is dropped.
+/// The interface as the namespace has it.
 #[derive(Debug)]
-pub(super) struct Tap {
-    file: AsyncFd<File>,
+pub(super) struct Interface {
     netlink: Handle,
     driver: tokio::task::JoinHandle<()>,
     index: u32,
     address: Ipv6Addr,
-    up: bool,
-    frame: Vec<u8>,
 }
 
-impl Tap {
-    /// Makes it, down, in the namespace of the calling thread.
-    pub(super) async fn open(mac: Mac) -> Result<Tap, TapError> {
+impl Interface {
+    /// Makes it, down, in the namespace of the calling thread; it is gone when the file is closed.
+    pub(super) async fn open(mac: Mac) -> Result<(Interface, File), TapError> {
         let failed = |what| move |source| TapError { what, source };
         let mut configuration = tun::Configuration::default();
         configuration.layer(tun::Layer::L2).tun_name(NAME).mtu(MTU);
@@ -54,28 +55,34 @@ impl Tap {
             debug_assert_eq!(device.tun_name().ok().as_deref(), Some(NAME));
             Ok(file_of(device))
         };
-        let file = made().and_then(registered).map_err(failed("made"))?;
+        let file = made().map_err(failed("made"))?;
         let index = if_nametoindex(NAME).map_err(|error| failed("found")(error.into()))?;
         let (connection, netlink, _) = rtnetlink::new_connection().map_err(failed("configured"))?;
         let driver = tokio::spawn(connection);
-        let tap =
-            Tap { file, netlink, driver, index, address: mac.link_local(), up: false, frame: vec![0; FRAME] };
-        tap.set(LinkUnspec::new_with_index(index).address(mac.0.to_vec()).build(), "given its MAC").await?;
+        let interface = Interface { netlink, driver, index, address: mac.link_local() };
+        interface
+            .set(LinkUnspec::new_with_index(index).address(mac.0.to_vec()).build(), "given its MAC")
+            .await?;
         let inet6 = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
         let message = LinkUnspec::new_with_index(index)
             .interface_family(AddressFamily::Unspec)
             .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![inet6]))
             .build();
-        tap.set(message, "given its address").await?;
-        Ok(tap)
+        interface.set(message, "given its address").await?;
+        Ok((interface, file))
     }
 
-    /// Plugs its cable in or out: without one it has no address.
-    pub(super) async fn set_up(&mut self, up: bool) -> Result<(), TapError> {
-        if self.up == up {
-            return Ok(());
+    /// Has its cable in while `open` says so, until nobody says anything any more: without one it has no address.
+    pub(super) async fn follow(self, mut open: watch::Receiver<bool>) -> Result<(), TapError> {
+        let mut is_up = false;
+        while open.wait_for(|open| *open != is_up).await.is_ok() {
+            is_up = !is_up;
+            self.set_up(is_up).await?;
         }
-        self.up = up;
+        Ok(())
+    }
+
+    async fn set_up(&self, up: bool) -> Result<(), TapError> {
         let link = LinkUnspec::new_with_index(self.index);
         self.set(if up { link.up() } else { link.down() }.build(), "brought up or down").await?;
         if up {
@@ -88,6 +95,32 @@ impl Tap {
                 .map_err(|error| TapError { what: "given its address", source: io::Error::other(error) })?;
         }
         Ok(())
+    }
+
+    async fn set(&self, message: LinkMessage, what: &'static str) -> Result<(), TapError> {
+        let set = self.netlink.link().set(message).execute().await;
+        set.map_err(|error| TapError { what, source: io::Error::other(error) })
+    }
+}
+
+impl Drop for Interface {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// The interface as the cable has it: frames.
+#[derive(Debug)]
+pub(super) struct Tap {
+    file: AsyncFd<File>,
+    frame: Vec<u8>,
+}
+
+impl Tap {
+    /// Takes the interface's file into the runtime of the calling thread.
+    pub(super) fn new(file: File) -> Result<Tap, TapError> {
+        let file = registered(file).map_err(|source| TapError { what: "awaited", source })?;
+        Ok(Tap { file, frame: vec![0; FRAME] })
     }
 
     /// The next frame of the phone; cancelling loses none.
@@ -115,17 +148,6 @@ impl Tap {
         if let Err(error) = self.file.get_ref().write(frame) {
             tracing::trace!(%error, "a frame was not taken by the phone's interface");
         }
-    }
-
-    async fn set(&self, message: LinkMessage, what: &'static str) -> Result<(), TapError> {
-        let set = self.netlink.link().set(message).execute().await;
-        set.map_err(|error| TapError { what, source: io::Error::other(error) })
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
 
