@@ -60,22 +60,32 @@ pub(crate) fn build(project: &Project, log: &mut Log) -> Result<Built> {
     built_by(project, log, "build of all tests", command)
 }
 
+/// Some tests of one package, and what they start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selected<'a> {
+    /// The package.
+    pub(crate) package: &'a str,
+    /// Names of its test targets.
+    pub(crate) tests: &'a [String],
+    /// Packages whose programs they start, besides its own.
+    pub(crate) with: &'a [String],
+    /// For figures rather than for findings: takes minutes longer.
+    pub(crate) optimised: bool,
+}
+
 /// Builds some tests of a package, its programs, and those of `with`.
-pub(crate) fn build_some(
-    project: &Project,
-    log: &mut Log,
-    (package, tests): (&str, &[String]),
-    with: &[String],
-) -> Result<Built> {
+pub(crate) fn build_some(project: &Project, log: &mut Log, selected: Selected<'_>) -> Result<Built> {
+    let Selected { package, tests, with, optimised } = selected;
+    let profile = if optimised { "guest" } else { "dev" };
     let mut command = project.cargo();
-    command.args(["test", "--no-run", "--all-features", "-p", package]);
+    command.args(["test", "--no-run", "--all-features", "--profile", profile, "-p", package]);
     for test in tests {
         command.args(["--test", test]);
     }
     let mut built = built_by(project, log, &format!("build of {package} {}", tests.join(", ")), command)?;
     for package in with {
         let mut command = project.cargo();
-        command.args(["build", "--all-features", "--bins", "-p", package]);
+        command.args(["build", "--all-features", "--bins", "--profile", profile, "-p", package]);
         built.binaries.extend(built_by(project, log, &format!("build of {package}"), command)?.binaries);
     }
     Ok(built)

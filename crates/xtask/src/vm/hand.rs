@@ -1,6 +1,6 @@
 //! `cargo xtask vm`: test programs in guests, while they are written.
 
-use crate::artifacts::{self, VM};
+use crate::artifacts::{self, Selected, VM};
 use crate::out;
 use crate::process::Log;
 use crate::project::Project;
@@ -24,17 +24,25 @@ pub(crate) struct ByHand {
     /// Packages whose programs the test starts, besides its own.
     #[arg(long, value_name = "PACKAGE")]
     with: Vec<String>,
+    /// Build as for a release, nearly: for figures.
+    #[arg(long)]
+    optimised: bool,
     /// For the test program: a filter, --exact, --nocapture …
     #[arg(last = true)]
     words: Vec<String>,
 }
 
 impl ByHand {
+    fn selected(&self) -> Selected<'_> {
+        let Self { package, test: tests, with, optimised, .. } = self;
+        Selected { package, tests, with, optimised: *optimised }
+    }
+
     /// Builds what is named and no more, and runs it; `true` when all passed.
     pub(crate) fn run(self, project: &Project) -> Result<bool> {
         let mut log = Log::create(project, "vm-by-hand")?;
         let machine = Machine::provide(&mut log, &self.guest)?;
-        let built = artifacts::build_some(project, &mut log, (&self.package, &self.test), &self.with)?;
+        let built = artifacts::build_some(project, &mut log, self.selected())?;
         let tests: Vec<_> = built.tests.iter().filter(|test| self.test.contains(&test.target)).collect();
         ensure!(!tests.is_empty(), "{} has no test {} (feature {VM})", self.package, self.test.join(", "));
         let job = |guest: &Guest, test: &&artifacts::TestProgram| Job {

@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: the same again and again, for what shows only then.
 
-use crate::artifacts;
+use crate::artifacts::{self, Selected};
 use crate::out;
 use crate::process::Log;
 use crate::project::Project;
@@ -30,16 +30,21 @@ pub(crate) enum Soak {
         /// Where.
         #[arg(long, default_value = "6.12")]
         guest: Guest,
+        /// Build as for a release, nearly: for figures.
+        #[arg(long)]
+        optimised: bool,
     },
 }
 
 impl Soak {
     /// `true` when nothing failed.
     pub(crate) fn run(self, project: &Project) -> Result<bool> {
-        let Self::Replug { count, guest } = self;
+        let Self::Replug { count, guest, optimised } = self;
         let mut log = Log::create(project, "soak-replug")?;
         let machine = Machine::provide(&mut log, &[guest])?;
-        let built = artifacts::build_some(project, &mut log, (PACKAGE, &[TEST.to_owned()]), &[])?;
+        let tests = [TEST.to_owned()];
+        let selected = Selected { package: PACKAGE, tests: &tests, with: &[], optimised };
+        let built = artifacts::build_some(project, &mut log, selected)?;
         let test = built.tests.iter().find(|test| test.target == TEST);
         ensure!(test.is_some(), "{PACKAGE} has no test {TEST}");
         let job = |test| Job {
