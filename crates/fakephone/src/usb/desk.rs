@@ -13,7 +13,7 @@ use super::cord::Cord;
 use super::device::{Departure, Device};
 use super::phone::{Hand, Order, UsbPhoneError, UsbState, state_of};
 use super::server::Server;
-use super::tap::Tap;
+use super::tap::{Carrier, Tap};
 use super::vhci::{self, Plug};
 
 /// How long a restart keeps the phone away. Our own: real ones take a minute.
@@ -44,8 +44,7 @@ pub(super) struct Desk {
     cable: Option<Cable>,
     cord: Cord,
     tap: Tap,
-    /// Whether the host has opened the private function: the interface's cable.
-    open: watch::Sender<bool>,
+    carrier: Carrier,
     /// Where it was plugged in last.
     port: Option<u32>,
     /// When it is back by itself, and in which mode.
@@ -58,6 +57,7 @@ enum Event {
     FromHost(usize),
     HostGone,
     Frame,
+    Carrier,
     Leaves,
     Returns,
     Order(Option<Order>),
@@ -68,11 +68,11 @@ impl Desk {
     pub(super) fn new(
         device: Device,
         tap: Tap,
-        open: watch::Sender<bool>,
+        carrier: Carrier,
         cord: Cord,
         told: watch::Sender<UsbState>,
     ) -> Desk {
-        Desk { device, cable: None, cord, tap, open, port: None, returns: None, told }
+        Desk { device, cable: None, cord, tap, carrier, port: None, returns: None, told }
     }
 
     /// Runs until nobody can order anything any more, or something breaks.
@@ -85,6 +85,7 @@ impl Desk {
                     self.take(bytes).await?;
                 }
                 Event::Frame => self.frames().await,
+                Event::Carrier => self.deliver(),
                 Event::HostGone => self.pull(),
                 Event::Leaves => self.leave(),
                 Event::Returns => {
@@ -125,6 +126,7 @@ impl Desk {
                 Ok(0) | Err(_) => Event::HostGone,
                 Ok(length) => Event::FromHost(length),
             }),
+            () = self.carrier.changed() => Ok(Event::Carrier),
             // What has no room waits in the interface's own queue.
             frame = self.tap.receive(), if self.device.has_room() => {
                 self.device.send_frame(frame?);
@@ -139,12 +141,19 @@ impl Desk {
         if let Some(departure) = cable.server.departure() {
             cable.leaves = Some((Instant::now() + departure.after, departure));
         }
-        self.show_open();
-        while let Some(frame) = self.device.take_frame() {
-            self.tap.send(&frame);
-        }
+        self.carrier.set_open(self.device.is_open());
+        self.deliver();
         self.answer().await;
         Ok(())
+    }
+
+    /// Gives the phone what has come for it, once its interface is up.
+    fn deliver(&mut self) {
+        while self.carrier.is_up()
+            && let Some(frame) = self.device.take_frame()
+        {
+            self.tap.send(&frame);
+        }
     }
 
     /// A frame of the phone was taken; more may wait.
@@ -230,12 +239,7 @@ impl Desk {
             tracing::info!("off the bus");
         }
         self.device.replug(self.device.config().mode);
-        self.show_open();
-    }
-
-    fn show_open(&self) {
-        let is_open = self.device.is_open();
-        self.open.send_if_modified(|open| std::mem::replace(open, is_open) != is_open);
+        self.carrier.set_open(self.device.is_open());
     }
 
     fn tell(&self) {

@@ -19,7 +19,7 @@ use super::cord::Cord;
 use super::desk::Desk;
 use super::device::{Device, DeviceConfig};
 use super::fault::UsbFault;
-use super::tap::{self, Interface, Tap, TapError};
+use super::tap::{self, Interface, Socket, Tap, TapError};
 use super::usbip::UsbIpError;
 use super::vhci::VhciError;
 use crate::identity::{Identity, NoUdid, Overrides};
@@ -214,15 +214,15 @@ impl UsbPhone {
         let (told, state) = watch::channel(state_of(&device, false, None));
         let (orders, queue) = mpsc::channel(4);
         let net = PhoneConfig { interface: tap::NAME.to_owned(), ..config.net };
-        let (open, opened) = watch::channel(false);
+        let (carrier, socket) = tap::carrier();
         let mac = device.config().private_mac.of_phone();
         let (interface, file) = namespace.run(move || Interface::open(mac)).await??;
         let its_cord = cord.clone();
         let usb = on_thread(move || async move {
-            Desk::new(device, Tap::new(file)?, open, its_cord, told).run(queue).await
+            Desk::new(device, Tap::new(file)?, carrier, its_cord, told).run(queue).await
         })?;
         let task = tokio::spawn(async move {
-            let link = namespace.run(move || net_face(interface, opened, net));
+            let link = namespace.run(move || net_face(interface, socket, net));
             tokio::select! {
                 ended = usb => ended,
                 ended = link => ended?,
@@ -284,16 +284,12 @@ impl UsbPhone {
     }
 }
 
-/// The network face on an interface whose cable is in while `open`.
-async fn net_face(
-    interface: Interface,
-    open: watch::Receiver<bool>,
-    net: PhoneConfig,
-) -> Result<(), UsbPhoneError> {
+/// The network face on its interface.
+async fn net_face(interface: Interface, socket: Socket, net: PhoneConfig) -> Result<(), UsbPhoneError> {
     let face = async move { Phone::start(net).await?.run(pending()).await };
     tokio::select! {
         ended = face => Ok(ended?),
-        ended = interface.follow(open) => Ok(ended?),
+        ended = interface.follow(socket) => Ok(ended?),
     }
 }
 

@@ -4,6 +4,7 @@
 //! transfer of the phone: the thread with the transfers must not wait for it.
 
 use std::fs::File;
+use std::future::pending;
 use std::io::{self, Read as _, Write as _};
 use std::net::Ipv6Addr;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
@@ -32,6 +33,46 @@ pub struct TapError {
     what: &'static str,
     /// What the system said.
     pub source: io::Error,
+}
+
+/// What the cable says of itself and hears of the interface.
+#[derive(Debug)]
+pub(super) struct Carrier {
+    /// Whether the host has opened the private function.
+    open: watch::Sender<bool>,
+    up: watch::Receiver<bool>,
+}
+
+/// The interface's end of that.
+#[derive(Debug)]
+pub(super) struct Socket {
+    open: watch::Receiver<bool>,
+    up: watch::Sender<bool>,
+}
+
+/// Both ends.
+pub(super) fn carrier() -> (Carrier, Socket) {
+    let ((open, opened), (came_up, up)) = (watch::channel(false), watch::channel(false));
+    (Carrier { open, up }, Socket { open: opened, up: came_up })
+}
+
+impl Carrier {
+    /// Whether the host has opened the private function.
+    pub(super) fn set_open(&self, is_open: bool) {
+        self.open.send_if_modified(|open| std::mem::replace(open, is_open) != is_open);
+    }
+
+    /// Whether the interface takes frames.
+    pub(super) fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    /// Until that changes; for ever when nobody can change it any more.
+    pub(super) async fn changed(&mut self) {
+        if self.up.changed().await.is_err() {
+            pending::<()>().await;
+        }
+    }
 }
 
 /// The interface as the namespace has it.
@@ -72,12 +113,13 @@ impl Interface {
         Ok((interface, file))
     }
 
-    /// Has its cable in while `open` says so, until nobody says anything any more: without one it has no address.
-    pub(super) async fn follow(self, mut open: watch::Receiver<bool>) -> Result<(), TapError> {
+    /// Has its cable in while the other thread says so, until that ends: without one it has no address.
+    pub(super) async fn follow(self, mut socket: Socket) -> Result<(), TapError> {
         let mut is_up = false;
-        while open.wait_for(|open| *open != is_up).await.is_ok() {
+        while socket.open.wait_for(|open| *open != is_up).await.is_ok() {
             is_up = !is_up;
             self.set_up(is_up).await?;
+            socket.up.send_replace(is_up);
         }
         Ok(())
     }
