@@ -6,6 +6,7 @@
 
 mod cable;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use cable::bridge::{Daemon, Size};
@@ -15,6 +16,9 @@ use cable::{Desk, PATIENCE, ports, until};
 const WARM: usize = 5;
 /// No hand is quicker.
 const HAND: Duration = Duration::from_millis(700);
+
+/// Between two words about how far it is.
+const STEP: usize = 50;
 
 fn count() -> usize {
     std::env::var("IOSMUX_VM_REPLUGS").map_or(20, |text| text.parse().expect("IOSMUX_VM_REPLUGS is a number"))
@@ -46,6 +50,11 @@ async fn replugs_leave_nothing_behind() {
         phone.plug().await.unwrap();
         daemon.joined(0).await;
         times.push(plugged.elapsed());
+        if (number + 1) % STEP == 0 {
+            // Past libtest, which keeps what is printed for the end.
+            let done = number + 1;
+            writeln!(std::io::stdout(), "\nsoak: {done} done, p50 {:?}", at(&times, 50)).unwrap();
+        }
     }
     let (before, after) = (before.expect("more replugs than warm ones"), rest(&daemon).await);
     let away = desk.phone_config(0, &[]).reenumeration;

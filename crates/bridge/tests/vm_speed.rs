@@ -1,4 +1,5 @@
-//! Our own NCM driver beside the kernel's: frames a second and CPU, over the same simulated phone in the same guest.
+//! Our own NCM driver beside the kernel's: frames a second and CPU, over the same simulated phone in the same guest. On 6.1 it is
+//! alone: that kernel's does not bind the private function.
 //!
 //! Without KVM the figures are those of an emulated computer, most of which goes to the simulated phone: they compare the drivers,
 //! no more.
@@ -21,6 +22,8 @@ use nix::sched::{CloneFlags, setns};
 const PAYLOAD: usize = 1400;
 /// How long each direction runs.
 const RUN: Duration = Duration::from_secs(4);
+/// Mbit/s, far below what is measured even without KVM and without optimisation: it catches a driver that stalls.
+const SLOWEST: f64 = 1.0;
 /// The discard port: nobody listens, frames are counted at the interface.
 const PORT: u16 = 9;
 
@@ -108,8 +111,10 @@ async fn send_some(task: &str, to: Ipv6Addr) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_own_driver_carries_frames_beside_the_kernel_s() {
+    let old = std::env::var("IOSMUX_VM_GUEST").unwrap() == "6.1";
+    let drivers: &[_] = if old { &["userspace"] } else { &["kernel", "userspace"] };
     let mut all = Vec::new();
-    for driver in ["kernel", "userspace"] {
+    for driver in drivers {
         let figures = measure(driver).await;
         let [to, from] = figures.rates;
         println!(
@@ -117,6 +122,11 @@ async fn our_own_driver_carries_frames_beside_the_kernel_s() {
             figures.daemon
         );
         all.push(figures);
+    }
+    if old {
+        let [to, from] = all[0].rates;
+        assert!(to > SLOWEST && from > SLOWEST, "{to} and {from} Mbit/s");
+        return;
     }
     let [kernel, userspace] = <[Figures; 2]>::try_from(all).ok().unwrap();
     for (kernel, userspace) in kernel.rates.into_iter().zip(userspace.rates) {

@@ -78,6 +78,11 @@ impl Job {
     pub(crate) fn name(&self) -> String {
         format!("{} {} on {}", self.test.package, self.test.target, self.guest)
     }
+
+    /// Its logs.
+    pub(crate) fn files(&self, folder: &Path) -> Files {
+        Files::of(folder, &self.name().replace(' ', "-"))
+    }
 }
 
 /// What came of a job.
@@ -152,7 +157,7 @@ impl Machine {
 
     fn run_one(&self, job: Job, binaries: &BTreeMap<String, PathBuf>, folder: &Path) -> Ran {
         let start = Instant::now();
-        let files = Files::of(folder, &job.name().replace(' ', "-"));
+        let files = job.files(folder);
         let ending = self.prepare(&job, binaries, folder, &files).and_then(|kernel| {
             let ending = qemu::run(&self.tools, kernel, job.guest.kernel_words(), &files, job.deadline);
             std::fs::remove_file(&files.archive).context("cannot remove a guest's archive")?;

@@ -8,6 +8,9 @@ use crate::vm::guest::Guest;
 use crate::vm::{Job, Machine, judge};
 use anyhow::{Result, ensure};
 use clap::Subcommand;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const PACKAGE: &str = "iosmux-bridge";
@@ -18,6 +21,8 @@ const COUNT: &str = "IOSMUX_VM_REPLUGS";
 const EACH: Duration = Duration::from_secs(8);
 /// How the test's figures begin.
 const FIGURE: &str = "soak: ";
+/// Between two looks at what a guest said.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What can be soaked.
 #[derive(Debug, Subcommand)]
@@ -57,18 +62,70 @@ impl Soak {
             "{count} replugs on {guest}; the longest that this may take is {} min",
             minutes(count)
         ));
-        machine.run(test.map(job).into_iter().collect(), &built.binaries, &folder, &mut |ran| {
+        let jobs: Vec<_> = test.map(job).into_iter().collect();
+        let said = jobs.iter().map(|job| job.files(&folder).said).collect();
+        let teller = Teller::start(said);
+        machine.run(jobs, &built.binaries, &folder, &mut |ran| {
             passed &= judge::judge(&mut log, &ran).failed == 0;
-            let said = std::fs::read_to_string(&ran.files.said).unwrap_or_default();
-            for line in said.lines().filter_map(|line| line.trim_end().strip_prefix(FIGURE)) {
-                out::line(line);
-            }
             Ok(())
         })?;
+        teller.end();
         Ok(passed)
     }
 }
 
+/// Tells what a guest says of itself while it runs.
+struct Teller {
+    end: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Teller {
+    fn start(files: Vec<PathBuf>) -> Self {
+        let (end, ended) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut told = 0;
+            loop {
+                let goes_on = ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout);
+                let said: String =
+                    files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
+                let figures: Vec<_> = figures(&said).collect();
+                figures.iter().skip(told).for_each(out::line);
+                told = told.max(figures.len());
+                if !goes_on {
+                    return;
+                }
+            }
+        });
+        Self { end, thread }
+    }
+
+    /// Tells the rest.
+    fn end(self) {
+        drop(self.end);
+        // It panicked: what it told is lost, not what was found.
+        let _ = self.thread.join();
+    }
+}
+
+/// Whole lines that are figures.
+fn figures(said: &str) -> impl Iterator<Item = &str> {
+    let whole = said.rfind('\n').and_then(|end| said.get(..end)).unwrap_or_default();
+    whole.lines().filter_map(|line| line.trim_end().strip_prefix(FIGURE))
+}
+
 fn minutes(count: u32) -> u64 {
     (EACH * count).as_secs().div_ceil(60) + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_lines_are_told() {
+        let said = "running 1 test\r\nsoak: 50 done\r\ntest x ... soak: no\nsoak: 100 do";
+        assert_eq!(figures(said).collect::<Vec<_>>(), ["50 done"]);
+        assert_eq!(figures("soak: half").count(), 0);
+    }
 }
