@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+/// Characters of a status at most.
+const LONGEST: usize = 512;
+
 /// The program serves.
 pub fn ready(status: &str) {
-    send(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
 /// What goes on, in one line.
 pub fn status(status: &str) {
-    send(&[NotifyState::Status(status)]);
+    send(&[NotifyState::Status(&one_line(status))]);
 }
 
 /// The configuration is being read again; [`ready`] says that it was.
@@ -39,8 +42,24 @@ pub fn alive_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|longest| longest / 2).filter(|interval| !interval.is_zero())
 }
 
+/// A line of the protocol is a message of its own, and a status may repeat what a peer says.
+fn one_line(status: &str) -> String {
+    status.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST).collect()
+}
+
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd can't be told: is $NOTIFY_SOCKET reachable from here?");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_line_whatever_a_peer_calls_itself() {
+        assert_eq!(one_line("waits for x\nSTOPPING=1\r\0"), "waits for x STOPPING=1  ");
+        assert_eq!(one_line(&"ü".repeat(5000)).chars().count(), LONGEST);
     }
 }

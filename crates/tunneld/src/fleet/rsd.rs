@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::dial::{self, DialError};
 use crate::discover::RSD_PORT;
 use crate::model::Identity;
-use crate::phone::{Failure, Kind};
+use crate::phone::{Failure, Kind, printable};
 
 /// How long a phone may take to close its side.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -60,7 +60,12 @@ pub(crate) async fn on_link(
             _ => Failure::retry(format!("the Handshake of {at} has no UniqueDeviceID")),
         });
     };
-    let owned = |text: Option<&str>| text.map(str::to_owned);
+    if udid != printable(&udid) {
+        return Err(Failure::retry(format!(
+            "the Handshake of {at} has a UniqueDeviceID that is none: {udid:?}"
+        )));
+    }
+    let owned = |text: Option<&str>| text.map(printable);
     let identity = Identity {
         udid,
         product_type: owned(catalogue.product_type()),

@@ -32,12 +32,12 @@ pub struct Failure {
 impl Failure {
     /// A failure that goes away by itself, perhaps.
     pub fn retry(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Retry, reason: Reason { text: text.into(), next_step: None } }
+        Self { kind: Kind::Retry, reason: Reason { text: printable(&text.into()), next_step: None } }
     }
 
     /// A failure of another kind, with what a person should do.
     pub fn new(kind: Kind, text: impl Into<String>, next_step: impl Into<String>) -> Self {
-        Self { kind, reason: Reason { text: text.into(), next_step: Some(next_step.into()) } }
+        Self { kind, reason: Reason { text: printable(&text.into()), next_step: Some(next_step.into()) } }
     }
 
     /// A hop that took too long.
@@ -52,5 +52,21 @@ impl Failure {
             format!("nobody tapped Trust on the phone for {} s", after.as_secs()),
             "unlock the phone, ask it again with `pair` (or attach it again), and tap Trust on it",
         )
+    }
+}
+
+/// What a peer said, as terminals and logs can bear it: it may hold their control characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_controls_no_terminal() {
+        let failure = Failure::retry("the phone says: \u{1b}]0;x\u{7}\nok");
+        assert_eq!(failure.reason.text, "the phone says: \u{fffd}]0;x\u{fffd}\u{fffd}ok");
     }
 }

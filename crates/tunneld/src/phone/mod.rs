@@ -16,6 +16,7 @@ mod hop;
 mod machine;
 mod policy;
 
+pub(crate) use failure::printable;
 pub use failure::{Failure, Kind};
 pub use hop::Hop;
 pub use machine::{Action, Event, Machine};
