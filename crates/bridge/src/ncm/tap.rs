@@ -1,21 +1,24 @@
 //! A TAP interface: one Ethernet frame per read and per write.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::task::{Context, Poll, ready};
 
 use nix::errno::Errno;
+use nix::libc;
+use nix::net::if_::if_nametoindex;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tun::AbstractDevice as _;
 
 use super::transfer::Frames;
 
+/// Where interfaces are made.
+const TUN: &str = "/dev/net/tun";
 /// What interfaces of the userspace driver are called; the kernel chooses the number.
-const NAME: &str = "iosmuxu%d";
-/// Bytes of a frame's payload at most: 1514 with the Ethernet header. Source: protocol.md §1.6.
-const MTU: u16 = 1500;
+const NAME: &CStr = c"iosmuxu%d";
 
 /// The interface. It lives as long as this value.
 #[derive(Debug)]
@@ -28,15 +31,11 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// Makes it, down and without an address. Needs CAP_NET_ADMIN and /dev/net/tun.
+    /// Makes it, down and without an address; its MTU is that of Ethernet, and the phone's (protocol.md §1.6). Needs
+    /// CAP_NET_ADMIN and /dev/net/tun.
     pub(super) fn open() -> io::Result<Self> {
-        let mut configuration = tun::Configuration::default();
-        configuration.tun_name(NAME).layer(tun::Layer::L2).mtu(MTU);
-        let device = tun::create(&configuration).map_err(io_error)?;
-        device.set_nonblock()?;
-        let index = device.tun_index().map_err(io_error)?;
-        let index = u32::try_from(index).map_err(io::Error::other)?;
-        let file = file_of(device);
+        let file = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(TUN)?;
+        let index = make(&file)?;
         let gone = register(file.try_clone()?, Interest::PRIORITY)?;
         Ok(Self { index, gone, file: register(file, Interest::READABLE)? })
     }
@@ -77,6 +76,27 @@ impl Frames for Tap {
     }
 }
 
+// TUNSETIFF; the structure is longer than the code says. Source: Linux, linux/if_tun.h.
+nix::ioctl_readwrite_bad!(set_interface, nix::request_code_write!(b'T', 202, size_of::<libc::c_int>()), libc::ifreq);
+
+/// Makes the interface behind a file of [`TUN`]; its index.
+///
+/// By hand, because libraries configure interfaces through an IPv4 socket, which a hardened unit has not.
+#[allow(unsafe_code, reason = "an ioctl")]
+fn make(file: &File) -> io::Result<u32> {
+    let kind = libc::IFF_TAP | libc::IFF_NO_PI;
+    let flags = libc::__c_anonymous_ifr_ifru { ifru_flags: libc::c_short::try_from(kind).map_err(io::Error::other)? };
+    let mut request = libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: flags };
+    for (place, byte) in request.ifr_name.iter_mut().zip(NAME.to_bytes()) {
+        *place = byte.cast_signed();
+    }
+    // SAFETY: the file is open, and the request is a whole ifreq, in which the kernel writes the name that it chose.
+    unsafe { set_interface(file.as_raw_fd(), &raw mut request) }?;
+    let name: Vec<u8> = request.ifr_name.iter().map(|byte| byte.cast_unsigned()).collect();
+    let name = CStr::from_bytes_until_nul(&name).map_err(io::Error::other)?;
+    Ok(if_nametoindex(name)?)
+}
+
 /// The interface is there but takes no frame now: it is down (EIO), a queue is full, or the frame is none.
 fn is_refusal(error: &io::Error) -> bool {
     let refusals = [Errno::EIO, Errno::ENOBUFS, Errno::ENOMEM, Errno::EAGAIN, Errno::EINVAL];
@@ -87,18 +107,4 @@ fn is_refusal(error: &io::Error) -> bool {
 fn register(file: File, interest: Interest) -> io::Result<AsyncFd<File>> {
     // SAFETY: a File owns its descriptor, which nobody replaces or closes while it is registered: AsyncFd owns the File.
     Ok(unsafe { AsyncFd::register_with_interest(file, interest) }?)
-}
-
-/// The device's file, taken out of the crate's hands.
-#[allow(unsafe_code, reason = "the crate gives its file as a number only")]
-fn file_of(device: tun::Device) -> File {
-    // SAFETY: into_raw_fd gives up the crate's ownership of an open file, and nobody else has seen its number.
-    File::from(unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) })
-}
-
-fn io_error(error: tun::Error) -> io::Error {
-    match error {
-        tun::Error::Io(source) => source,
-        other => io::Error::other(other),
-    }
 }
