@@ -41,9 +41,9 @@ fn journal() -> String {
     said("journalctl", &["--no-pager", "-b", "-u", UNIT, "-u", "usbmuxd.service"])
 }
 
-fn configure() {
+fn configure(more: &str) {
     fs::create_dir_all("/etc/iosmux").unwrap();
-    fs::write("/etc/iosmux/bridge.toml", format!("bridge = \"{BRIDGE}\"\n")).unwrap();
+    fs::write("/etc/iosmux/bridge.toml", format!("bridge = \"{BRIDGE}\"\n{more}")).unwrap();
 }
 
 /// Nothing of ours is root's, and CAP_NET_ADMIN is all that anything of ours has or could get.
@@ -65,15 +65,18 @@ fn held() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
-    configure();
     let desk = Desk::new();
     let mut vm = Vm::new(&desk).await;
     vm.tunneld().await;
-    assert_eq!(property("ActiveState"), "inactive", "no phone, no service");
+    // Ready without a phone and without a file; the file is read when it is there.
+    said("systemctl", &["enable", "--now", UNIT]);
+    assert_eq!(property("ActiveState"), "active", "{}", journal());
+    configure("");
+    said("systemctl", &["reload", UNIT]);
     let plugged = Instant::now();
     let phone = desk.phone(0, &[]).await;
     let (row, joined) = until("joined", 3 * PATIENCE, || installed_row(0, "joined")).await;
-    println!("plug to joined {joined:?}, with the start of the service\n{row:#}");
+    println!("plug to joined {joined:?}\n{row:#}");
     let (listed, _) = vm.until(0, "catalogue-known", PATIENCE).await;
     println!("plug to listed in the VM {:?}\n{listed:#}", plugged.elapsed());
 
@@ -92,15 +95,26 @@ async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
     assert!(installed_row(0, "joined").is_some(), "{:#}\n{}", installed_report(), journal());
     assert!(journal().contains("LIBUSB_ERROR_ACCESS"), "{}", journal());
 
-    // Stopped, the phone is usbmuxd's again; started, it is the bridge's.
+    // Stopped, the phone is usbmuxd's again, and stays so though it was plugged in anew; started, it is the bridge's.
     said("systemctl", &["stop", UNIT]);
     assert_eq!(property("Result"), "success", "{}", journal());
     until("it is in mode 1", PATIENCE, || (phone.state().borrow().mode == 1).then_some(())).await;
     let back = || configuration(0).filter(|(_, configurations)| configurations == "4");
     until("it is back", PATIENCE, back).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!((property("ActiveState"), phone.state().borrow().mode), ("inactive".into(), 1), "{}", journal());
     assert!(ports().is_empty());
     said("systemctl", &["start", UNIT]);
     until("joined again", 2 * PATIENCE, || installed_row(0, "joined")).await;
+    held();
+
+    // The unit leaves our own driver what it needs.
+    configure("driver = \"userspace\"\n");
+    said("systemctl", &["restart", UNIT]);
+    let (row, _) = until("joined by our own driver", 2 * PATIENCE, || installed_row(0, "joined")).await;
+    assert_eq!(row["interface"]["driver"], "userspace", "{row:#}\n{}", journal());
+    let (listed, _) = vm.until(0, "catalogue-known", PATIENCE).await;
+    println!("listed by way of our own driver\n{listed:#}");
     held();
 
     phone.unplug().await.unwrap();
