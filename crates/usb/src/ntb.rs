@@ -21,9 +21,9 @@ pub const ETHERNET_HEADER: usize = 14;
 /// Bytes of an Ethernet frame at most. Source: protocol.md §1.6 (SET_MAX_DATAGRAM_SIZE 1514).
 pub const MAX_DATAGRAM: usize = 1514;
 
-/// Whether a transfer of `length` bytes must be ended by a packet of no bytes: it fills its packets, and could be longer.
-/// Source: NCM 1.0 §3.2.1 (wBlockLength).
+/// Whether a transfer of `length` bytes must be ended by a packet of no bytes: it fills its packets, and is shorter than a
+/// block can be by dwNtbInMaxSize or dwNtbOutMaxSize, `full`. Source: NCM 1.0 §3.2.1 (wBlockLength).
 #[must_use]
-pub fn needs_zero_length_packet(length: usize, max_packet: usize, max_size: usize) -> bool {
-    length < max_size && length.checked_rem(max_packet) == Some(0)
+pub fn needs_zero_length_packet(length: usize, max_packet: usize, full: usize) -> bool {
+    length < full && length.checked_rem(max_packet) == Some(0)
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const ALIGNMENT: Alignment = Alignment { divisor: 4, remainder: 0, ndp: 4 };
 
 fn layout(max_frames: u16) -> Layout {
-    Layout { max_size: 16_384, max_frames, alignment: ALIGNMENT, max_packet: 512 }
+    Layout { max_size: 16_384, full: 16_384, max_frames, alignment: ALIGNMENT, max_packet: 512 }
 }
 
 fn decode(block: &[u8]) -> Result<Vec<Vec<u8>>, NtbError> {
@@ -69,6 +69,16 @@ fn a_block_that_fills_its_packets_is_followed_by_none_of_no_bytes_only_at_its_fu
     encoder.push(&[1; 512 - 30]).unwrap();
     let block = encoder.finish().unwrap();
     assert_eq!((block.bytes.len(), block.zero_length_packet), (512, true));
+}
+
+#[test]
+fn a_block_as_long_as_ours_may_be_is_not_full_where_the_reader_takes_longer_ones() {
+    for (full, wanted) in [(1024, false), (2048, true)] {
+        let mut encoder = Encoder::new(Layout { full, ..layout(1).at_most(1024) });
+        encoder.push(&[1; 1024 - 30]).unwrap();
+        let block = encoder.finish().unwrap();
+        assert_eq!((block.bytes.len(), block.zero_length_packet), (1024, wanted));
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::usb::Device;
 use crate::usb::bulk::Claimed;
 
 /// Ours are no longer than what working hosts let the phone send, in bytes. Source: protocol.md §1.6.
-const OUTPUT_SIZE: u32 = INPUT_SIZE;
+const OUTPUT_SIZE: usize = INPUT_SIZE as usize;
 
 /// The userspace NCM driver.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,8 +55,7 @@ async fn start(device: &Device, function: Function) -> Result<Running, UsbError>
     claimed.start(&device).await?;
     let (incoming, outgoing) = claimed.endpoints(input)?;
     let max_packet = u16::try_from(outgoing.max_packet()).unwrap_or(u16::MAX);
-    let ours = NtbParameters { out_max_size: parameters.out_max_size.min(OUTPUT_SIZE), ..parameters };
-    let layout = Layout::to_device(&ours, max_packet);
+    let layout = output(&parameters, max_packet);
     let tap = Tap::open().map_err(|source| UsbError::Io { action: "making a TAP interface", source })?;
     let index = tap.index();
     let links = Links::open().map_err(|source| UsbError::Io { action: "asking netlink", source })?;
@@ -102,6 +101,11 @@ async fn agree(device: &Device, control: u8) -> Result<(usize, NtbParameters), U
         }
     }
     Ok((usize::try_from(input).unwrap_or_default(), parameters))
+}
+
+/// How our blocks are.
+fn output(parameters: &NtbParameters, max_packet: u16) -> Layout {
+    Layout::to_device(parameters, max_packet).at_most(OUTPUT_SIZE)
 }
 
 /// A function that is carried.
@@ -163,4 +167,30 @@ fn link_error(error: LinkError) -> UsbError {
 
 fn wrong(action: &'static str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UsbError {
     UsbError::Io { action, source: io::Error::other(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iosmux_usb::ncm::Alignment;
+
+    #[test]
+    fn our_blocks_are_short_and_a_full_one_is_what_the_phone_says() {
+        let alignment = Alignment { divisor: 4, remainder: 0, ndp: 4 };
+        let with = |out_max_size| NtbParameters {
+            formats: 1,
+            in_max_size: INPUT_SIZE,
+            in_alignment: alignment,
+            out_max_size,
+            out_alignment: alignment,
+            out_max_datagrams: 0,
+        };
+        let sizes = |out_max_size| {
+            let layout = output(&with(out_max_size), 512);
+            (layout.max_size, layout.full)
+        };
+        assert_eq!(sizes(65_536), (16_384, 65_536));
+        assert_eq!(sizes(16_384), (16_384, 16_384));
+        assert_eq!(sizes(8192), (8192, 8192));
+    }
 }

@@ -16,6 +16,8 @@ const MAX_FRAMES: u16 = 40;
 pub struct Layout {
     /// Bytes of a block at most.
     pub max_size: usize,
+    /// Bytes of a block of full length, which no packet of no bytes follows: the reader's own number, at least `max_size`.
+    pub full: usize,
     /// Frames of a block at most.
     pub max_frames: u16,
     /// Where its parts are.
@@ -42,8 +44,15 @@ impl Layout {
     }
 
     fn new(max_size: u32, max_frames: u16, alignment: Alignment, max_packet: u16) -> Layout {
-        let max_size = usize::try_from(max_size.min(MAX_NTB16_SIZE)).unwrap_or_default();
-        let mut layout = Layout { max_size, max_frames, alignment, max_packet };
+        let full = usize::try_from(max_size).unwrap_or(usize::MAX);
+        let most = usize::try_from(MAX_NTB16_SIZE).unwrap_or_default();
+        Layout { max_size: full, full, max_frames, alignment, max_packet }.at_most(most)
+    }
+
+    /// The same with blocks of `most` bytes at most; what is a full length to the reader stays so.
+    #[must_use]
+    pub fn at_most(self, most: usize) -> Layout {
+        let mut layout = Layout { max_size: self.max_size.min(most), ..self };
         // The longest frame comes first: in small blocks it takes the room of pairs that it leaves no frames for.
         while layout.max_frames > 1 && !layout.holds_longest() {
             layout.max_frames /= 2;
@@ -176,7 +185,7 @@ impl Encoder {
         self.write(ndp.saturating_add(4), &number(NDP16_HEAD.saturating_add(pairs)));
         self.sequence = self.sequence.wrapping_add(1);
         let max_packet = usize::from(self.layout.max_packet);
-        let zero_length_packet = needs_zero_length_packet(length, max_packet, self.layout.max_size);
+        let zero_length_packet = needs_zero_length_packet(length, max_packet, self.layout.full);
         Some(Ntb { bytes: &self.block, zero_length_packet })
     }
 
