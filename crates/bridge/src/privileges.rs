@@ -18,7 +18,7 @@ pub use opener::Opener;
 /// How nodes below /dev/bus/usb are opened.
 #[derive(Debug)]
 pub enum Access {
-    /// By this process: the node's group is one of ours, or we are root.
+    /// By this process: the node's group is one of ours.
     Directly,
     /// By a process that can do nothing else.
     Through(Opener),
@@ -71,7 +71,7 @@ pub enum Error {
     },
 }
 
-/// For the daemon under a service manager: keeps CAP_NET_ADMIN only.
+/// For the daemon under a service manager: keeps CAP_NET_ADMIN only. As root it has the helper process of [`for_caller`].
 ///
 /// # Errors
 /// As root unless that is allowed, and without CAP_NET_ADMIN.
@@ -83,25 +83,29 @@ pub fn for_service(allow_root: bool) -> Result<Access, Error> {
     if !has(Capability::CAP_NET_ADMIN)? {
         return Err(Error::NoNetAdmin);
     }
-    keep(&[Capability::CAP_NET_ADMIN], None)?;
-    Ok(Access::Directly)
+    restricted(None)
 }
 
-/// For a command of a person: under sudo it becomes that person with CAP_NET_ADMIN only, and a helper process opens the
-/// nodes, which belong to root again after each enumeration. Without sudo it keeps what it has of CAP_NET_ADMIN.
+/// For a command of a person: under sudo it becomes that person, and root in a shell of its own stays root, both with
+/// CAP_NET_ADMIN only; a helper process opens the nodes. Who is not root keeps what it has of CAP_NET_ADMIN.
 ///
 /// # Errors
 /// When sudo's variables are wrong, or the kernel refuses.
 pub fn for_caller() -> Result<Access, Error> {
     one_thread()?;
     let caller = if Uid::effective().is_root() { Caller::of_sudo()? } else { None };
-    let access = match &caller {
-        Some(caller) => {
-            Access::Through(opener::start(|| keep(&[Capability::CAP_DAC_OVERRIDE], Some(caller)))?)
-        }
-        None => Access::Directly,
+    restricted(caller.as_ref())
+}
+
+/// Keeps CAP_NET_ADMIN only, as the caller if there is one. Nodes belong to root again after each enumeration, or by udev's
+/// rules to another user, whom root without its rights is not: so a helper starts wherever there are rights to give it.
+fn restricted(caller: Option<&Caller>) -> Result<Access, Error> {
+    let access = if Uid::effective().is_root() {
+        Access::Through(opener::start(|| keep(&[Capability::CAP_DAC_OVERRIDE], caller))?)
+    } else {
+        Access::Directly
     };
-    keep(&[Capability::CAP_NET_ADMIN], caller.as_ref())?;
+    keep(&[Capability::CAP_NET_ADMIN], caller)?;
     Ok(access)
 }
 

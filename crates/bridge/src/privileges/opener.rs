@@ -1,8 +1,8 @@
 //! A process that opens phones' nodes for us and can do nothing else.
 //!
 //! After each enumeration the node belongs to root again, and a one-off `sudo iosmux-bridge up` has no udev rule that would
-//! give it to the caller. So a child with CAP_DAC_OVERRIDE, and without any other right, opens nodes of phones and passes
-//! them over a socket. It ends when the socket does.
+//! give it to the caller; where usbmuxd is installed it is usbmuxd's, and not root's. So a child with CAP_DAC_OVERRIDE, and
+//! without any other right, opens nodes of phones and passes them over a socket. It ends when the socket does.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::libc;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
     setsockopt, socketpair, sockopt::ReceiveTimeout,
@@ -67,8 +68,9 @@ pub(super) fn start(restrict: impl FnOnce() -> Result<(), Error>) -> Result<Open
         }
         ForkResult::Child => {
             drop(ours);
-            // Away from the terminal: Ctrl-C is for the parent, which may need a node once more to restore the phone.
-            let restricted = setsid().is_ok() && restrict().is_ok();
+            // What asks the program to end is for the parent, which may need a node once more to restore the phone: Ctrl-C at
+            // the terminal, and the signal of a service manager to all of a service's processes.
+            let restricted = setsid().is_ok() && ignore_ends() && restrict().is_ok();
             if restricted {
                 serve(&theirs);
             }
@@ -79,15 +81,25 @@ pub(super) fn start(restrict: impl FnOnce() -> Result<(), Error>) -> Result<Open
 
 #[allow(unsafe_code, reason = "a process of its own can't be had otherwise")]
 fn fork_once() -> nix::Result<ForkResult> {
-    // SAFETY: for_caller has seen that there is one thread, so no lock is held by another one.
+    // SAFETY: privileges has seen that there is one thread, so no lock is held by another one.
     unsafe { fork() }
+}
+
+/// Whether signals that ask for an end are ignored now.
+#[allow(unsafe_code, reason = "the library's own call is unsafe as well: it takes handlers")]
+fn ignore_ends() -> bool {
+    let ignored = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].map(|signal| {
+        // SAFETY: SIG_IGN runs nothing of this program.
+        unsafe { libc::signal(signal, libc::SIG_IGN) }
+    });
+    !ignored.contains(&libc::SIG_ERR)
 }
 
 /// Ends the child at once: what is to be done at the end of a program is the parent's.
 #[allow(unsafe_code, reason = "the library's own end runs the parent's handlers")]
 fn end(status: i32) -> ! {
     // SAFETY: _exit(2) takes any status and does not return.
-    unsafe { nix::libc::_exit(status) }
+    unsafe { libc::_exit(status) }
 }
 
 /// Answers until the other end is closed.
