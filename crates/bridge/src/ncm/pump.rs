@@ -110,23 +110,26 @@ impl<'t, I: BulkIn, O: BulkOut, F: Frames> Pump<'t, I, O, F> {
         Poll::Pending
     }
 
-    /// One block from the phone; whether there was one.
+    /// One block from the phone, be it a lost one; whether there was one.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<bool, PumpError> {
         let Self { incoming, interface, decoder, tally, .. } = self;
-        let mut ended = None;
-        let mut take = |block: &[u8]| ended = unpack(block, decoder, interface, tally).err();
-        let polled = incoming.poll_block(cx, &mut take);
-        match (polled, ended) {
-            (_, Some(error)) => Err(error.into()),
-            (Poll::Ready(Err(error)), None) => Err(error.into()),
-            (Poll::Ready(Ok(())), None) => Ok(true),
-            (Poll::Pending, None) => Ok(false),
+        let mut taken = None;
+        let mut take = |block: &[u8]| taken = Some(unpack(block, decoder, interface, tally));
+        match (incoming.poll_block(cx, &mut take), taken) {
+            (_, Some(Err(error))) => Err(error.into()),
+            (Poll::Ready(Err(error)), _) => Err(error.into()),
+            (Poll::Ready(Ok(())), Some(Ok(()))) => Ok(true),
+            (Poll::Ready(Ok(())), None) => {
+                tally.error();
+                Ok(true)
+            }
+            (Poll::Pending, _) => Ok(false),
         }
     }
 
     /// One block to the phone with the frames that are there; whether there were some.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<bool, PumpError> {
-        match self.outgoing.poll_room(cx) {
+        match self.outgoing.poll_room(cx, &mut || self.tally.error()) {
             Poll::Ready(room) => room?,
             Poll::Pending => return Ok(false),
         }

@@ -16,6 +16,8 @@ const PACKET: usize = 512;
 struct World {
     /// Transfers that the phone sends.
     from_phone: VecDeque<Vec<u8>>,
+    /// Transfers from the phone, then to it, that are lost to disturbances.
+    lost: [usize; 2],
     /// Transfers that reached it.
     to_phone: Vec<(Vec<u8>, bool)>,
     /// Blocks that may be on their way before the phone has taken some.
@@ -49,6 +51,10 @@ impl BulkIn for End {
         if world.unplugged {
             return Poll::Ready(Err(TransferFailure::Gone));
         }
+        if world.lost[0] > 0 {
+            world.lost[0] -= 1;
+            return Poll::Ready(Ok(()));
+        }
         let Some(block) = world.from_phone.pop_front() else { return Poll::Pending };
         drop(world);
         take(&block);
@@ -61,8 +67,14 @@ impl BulkOut for End {
         PACKET
     }
 
-    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransferFailure>> {
-        if self.0.lock().unwrap().room > 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    fn poll_room(
+        &mut self,
+        _: &mut Context<'_>,
+        lost: &mut dyn FnMut(),
+    ) -> Poll<Result<(), TransferFailure>> {
+        let mut world = self.0.lock().unwrap();
+        (0..std::mem::take(&mut world.lost[1])).for_each(|_| lost());
+        if world.room > 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn send(&mut self, block: &[u8], longest: usize, zero_length_packet: bool) {
@@ -212,6 +224,16 @@ fn a_block_that_is_none_is_dropped_and_the_next_one_is_read() {
     assert_eq!(world.to_kernel, [frame(60, 1)]);
     assert_eq!((counters.rx_frames, counters.rx_bytes, counters.errors), (1, 60, 3), "an empty one is fine");
     assert!(ended.is_none());
+}
+
+#[test]
+fn blocks_that_disturbances_took_are_counted() {
+    for (lost, errors) in [([2, 0], 2), ([0, 3], 3)] {
+        let from_phone = blocks(&[frame(60, 1)]);
+        let (world, counters, ended) = pump(World { lost, from_phone, ..World::default() });
+        assert_eq!((counters.errors, counters.rx_frames, world.lost), (errors, 1, [0, 0]));
+        assert!(ended.is_none());
+    }
 }
 
 #[test]

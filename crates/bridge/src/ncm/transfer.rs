@@ -35,8 +35,12 @@ pub(crate) trait BulkOut {
     /// wMaxPacketSize in bytes.
     fn max_packet(&self) -> usize;
 
-    /// Ready when one more may be sent.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransferFailure>>;
+    /// Ready when one more may be sent; `lost` is called for each transfer that was lost to a disturbance.
+    fn poll_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        lost: &mut dyn FnMut(),
+    ) -> Poll<Result<(), TransferFailure>>;
 
     /// Sends a block, after room was there. None is longer than `longest`, in bytes.
     fn send(&mut self, block: &[u8], longest: usize, zero_length_packet: bool);

@@ -55,7 +55,7 @@ impl Claimed {
         let failed = |error: ::nusb::Error| UsbError::Io { action, source: io_error(&error) };
         let incoming = self.data.endpoint(self.function.bulk_in.address).map_err(failed)?;
         let outgoing = self.data.endpoint(self.function.bulk_out.address).map_err(failed)?;
-        Ok((Incoming::new(incoming, input), Outgoing { endpoint: outgoing, idle: Vec::new() }))
+        Ok((Incoming::new(incoming, input), Outgoing::new(outgoing)))
     }
 }
 
@@ -87,12 +87,8 @@ impl BulkIn for Incoming {
         take: &mut dyn FnMut(&[u8]),
     ) -> Poll<Result<(), TransferFailure>> {
         let completion = ready!(self.endpoint.poll_next_complete(cx));
-        match completion.status {
-            Ok(()) => {
-                self.disturbances = 0;
-                take(&completion.buffer);
-            }
-            Err(error) => tolerate(error, &mut self.disturbances)?,
+        if tolerate(completion.status, &mut self.disturbances)? {
+            take(&completion.buffer);
         }
         self.endpoint.submit(completion.buffer);
         Poll::Ready(Ok(()))
@@ -104,9 +100,14 @@ pub(crate) struct Outgoing {
     endpoint: Endpoint<Bulk, Out>,
     /// Buffers that are not on their way, for use again.
     idle: Vec<Buffer>,
+    disturbances: u32,
 }
 
 impl Outgoing {
+    fn new(endpoint: Endpoint<Bulk, Out>) -> Self {
+        Self { endpoint, idle: Vec::new(), disturbances: 0 }
+    }
+
     fn buffer(&mut self, length: usize) -> Buffer {
         let fits = self.idle.iter().position(|buffer| buffer.capacity() >= length);
         fits.map(|place| self.idle.swap_remove(place)).unwrap_or_else(|| self.endpoint.allocate(length))
@@ -118,7 +119,11 @@ impl BulkOut for Outgoing {
         self.endpoint.max_packet_size()
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransferFailure>> {
+    fn poll_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        lost: &mut dyn FnMut(),
+    ) -> Poll<Result<(), TransferFailure>> {
         loop {
             if self.endpoint.pending() == 0 {
                 return Poll::Ready(Ok(()));
@@ -127,7 +132,9 @@ impl BulkOut for Outgoing {
             match self.endpoint.poll_next_complete(cx) {
                 Poll::Ready(completion) => {
                     // A block that is lost is lost; the phone's clients send again.
-                    tolerate_once(completion.status)?;
+                    if !tolerate(completion.status, &mut self.disturbances)? {
+                        lost();
+                    }
                     let mut buffer = completion.buffer;
                     if buffer.capacity() > 0 && self.idle.len() < QUEUED_OUT {
                         buffer.clear();
@@ -150,20 +157,17 @@ impl BulkOut for Outgoing {
     }
 }
 
-/// Lets a disturbance pass, and ends at anything that will not pass by itself.
-fn tolerate(error: TransferError, disturbances: &mut u32) -> Result<(), TransferFailure> {
-    match error {
-        TransferError::Fault if *disturbances < DISTURBANCES => {
-            *disturbances += 1;
-            Ok(())
-        }
-        other => Err(failure(other)),
-    }
-}
-
-fn tolerate_once(status: Result<(), TransferError>) -> Result<(), TransferFailure> {
+/// Whether a transfer was carried. Lets [`DISTURBANCES`] in a row pass, and ends at anything that will not pass by itself.
+fn tolerate(status: Result<(), TransferError>, disturbances: &mut u32) -> Result<bool, TransferFailure> {
     match status {
-        Ok(()) | Err(TransferError::Fault) => Ok(()),
+        Ok(()) => {
+            *disturbances = 0;
+            Ok(true)
+        }
+        Err(TransferError::Fault) if *disturbances < DISTURBANCES => {
+            *disturbances += 1;
+            Ok(false)
+        }
         Err(error) => Err(failure(error)),
     }
 }
@@ -181,18 +185,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disturbances_pass_until_they_are_too_many() {
+    fn disturbances_pass_until_they_are_too_many_in_a_row() {
         let mut count = 0;
-        for _ in 0..DISTURBANCES {
-            tolerate(TransferError::Fault, &mut count).unwrap();
+        for _ in 0..3 {
+            for _ in 0..DISTURBANCES {
+                assert!(matches!(tolerate(Err(TransferError::Fault), &mut count), Ok(false)));
+            }
+            assert!(matches!(tolerate(Ok(()), &mut count), Ok(true)));
         }
-        assert!(matches!(tolerate(TransferError::Fault, &mut count), Err(TransferFailure::Other(_))));
+        count = DISTURBANCES;
+        assert!(matches!(tolerate(Err(TransferError::Fault), &mut count), Err(TransferFailure::Other(_))));
     }
 
     #[test]
     fn what_will_not_pass_ends_it() {
-        assert!(matches!(tolerate(TransferError::Stall, &mut 0), Err(TransferFailure::Stalled)));
-        assert!(matches!(tolerate_once(Err(TransferError::Disconnected)), Err(TransferFailure::Gone)));
-        assert!(tolerate_once(Ok(())).is_ok());
+        assert!(matches!(tolerate(Err(TransferError::Stall), &mut 0), Err(TransferFailure::Stalled)));
+        assert!(matches!(tolerate(Err(TransferError::Disconnected), &mut 0), Err(TransferFailure::Gone)));
     }
 }
