@@ -5,7 +5,7 @@ use std::time::Duration;
 use iosmux_usb::Mode;
 
 use super::event::{Action, Work};
-use super::machine::{Leaving, Machine};
+use super::machine::Machine;
 use super::reason::Reason;
 use super::state::State;
 
@@ -14,6 +14,20 @@ pub(super) const MODE: u8 = Mode::Initial.number();
 
 /// How often it is asked for.
 const ATTEMPTS: u32 = 2;
+
+/// The way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leaving {
+    pub(super) keep: bool,
+    pub(super) until: Duration,
+    /// The bridge was left, or can't be.
+    pub(super) left: bool,
+    /// Mode 1 was consented to, and until when its departure is awaited.
+    pub(super) restored: Option<Duration>,
+    pub(super) attempts: u32,
+    /// What failed last.
+    pub(super) trouble: Option<String>,
+}
 
 impl Machine {
     /// It is wanted no longer.
@@ -26,7 +40,7 @@ impl Machine {
             return self.finish(now, None, out);
         }
         let until = now.saturating_add(self.policy.restore);
-        self.leaving = Some(Leaving { keep, until, left: false, restored: None, attempts: 0 });
+        self.leaving = Some(Leaving { keep, until, left: false, restored: None, attempts: 0, trouble: None });
         (self.hold, self.pause, self.wait) = (None, None, None);
         self.enter(State::Restoring, None, out);
         match self.work {
@@ -44,11 +58,14 @@ impl Machine {
 
     /// The next step on the way back.
     pub(super) fn leave(&mut self, now: Duration, out: &mut Vec<Action>) {
-        let Some(leaving) = self.leaving else { return };
+        let Some(leaving) = self.leaving.clone() else { return };
         if now >= leaving.until || leaving.restored.is_some_and(|until| now >= until) {
-            let late = leaving.restored.is_none().then(|| Reason::NotRestored {
-                text: format!("there was no end of it within {} s", self.policy.restore.as_secs()),
-            });
+            let limit = self.policy.restore.as_secs();
+            let text = match leaving.trouble {
+                None => format!("there was no end of it within {limit} s"),
+                Some(trouble) => format!("there was no end of it within {limit} s, and last {trouble}"),
+            };
+            let late = leaving.restored.is_none().then_some(Reason::NotRestored { text });
             return self.finish(now, late, out);
         }
         if self.pause.is_some_and(|until| now < until) || self.work.is_some() {
@@ -102,14 +119,16 @@ impl Machine {
     }
 
     /// Work failed on the way back: what can be left out is, what can be tried again is, within the deadline.
-    pub(super) fn failed_to_leave(&mut self, now: Duration, work: Work, text: String, out: &mut Vec<Action>) {
+    pub(super) fn failed_to_leave(&mut self, now: Duration, work: Work, text: &str) {
         tracing::warn!(%work, reason = text, "failed on the way back");
         let Some(leaving) = &mut self.leaving else { return };
         match work {
             Work::Detach { .. } => leaving.left = true,
             Work::StopUserspace => self.userspace = None,
-            Work::Open => self.finish(now, Some(Reason::NotRestored { text }), out),
-            _ => self.pause = Some(now.saturating_add(self.policy.pause)),
+            _ => {
+                leaving.trouble = Some(format!("{work} failed: {text}"));
+                self.pause = Some(now.saturating_add(self.policy.pause));
+            }
         }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use iosmux_usb::ModeReply;
 
 use super::event::{Action, Event, Failure, Work};
+use super::leave::Leaving;
 use super::memory::Memory;
 use super::picture::{Picture, Usb};
 use super::policy::{Policy, Wanted};
 use super::reason::Reason;
 use super::state::State;
+use super::switch::Sent;
 use crate::ports::{Address, Bound, Dropped};
 
 /// One phone, from its arrival until it is gone. Its own change of address is part of it; any other ends it.
@@ -54,25 +56,8 @@ pub struct Machine {
     pub(super) state: State,
     pub(super) reason: Option<Reason>,
     address: Address,
-}
-
-/// The way back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Leaving {
-    pub(super) keep: bool,
-    pub(super) until: Duration,
-    /// The bridge was left, or can't be.
-    pub(super) left: bool,
-    /// Mode 1 was consented to, and until when its departure is awaited.
-    pub(super) restored: Option<Duration>,
-    pub(super) attempts: u32,
-}
-
-/// A mode that was consented to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) mode: u8,
-    pub(super) until: Duration,
+    /// When it was first seen there.
+    pub(super) arrived: Option<Duration>,
 }
 
 /// What is waited for until a deadline.
@@ -131,6 +116,7 @@ impl Machine {
             state: State::Seen,
             reason: None,
             address,
+            arrived: None,
         }
     }
 
@@ -192,8 +178,7 @@ impl Machine {
         if self.state == State::Gone {
             return None;
         }
-        let leaving =
-            [self.leaving.map(|leaving| leaving.until), self.leaving.and_then(|leaving| leaving.restored)];
+        let leaving = self.leaving.as_ref().map(|leaving| [Some(leaving.until), leaving.restored]);
         // While work is under way, in a pause and while it is held nothing else is decided.
         let hold = self.hold.as_ref().map(|hold| hold.until);
         let times = match (self.work, self.pause, hold) {
@@ -204,7 +189,7 @@ impl Machine {
                 [self.wait.and_then(|(_, _, deadline)| deadline), self.sent.map(|sent| sent.until)]
             }
         };
-        times.into_iter().chain(leaving).flatten().min()
+        times.into_iter().chain(leaving.into_iter().flatten()).flatten().min()
     }
 
     /// Takes one event at time `now`, measured from any fixed moment.
@@ -233,6 +218,9 @@ impl Machine {
         let new = picture.usb.as_ref().map(|usb| usb.address.clone());
         let moved = new.as_ref().is_none_or(|address| *address != self.address);
         self.picture = picture;
+        if moved || self.arrived.is_none() {
+            self.arrived = Some(now);
+        }
         if moved {
             self.away(now, new, out);
         }
@@ -251,7 +239,7 @@ impl Machine {
         if std::mem::take(&mut self.open) {
             out.push(Action::Close);
         }
-        let restored = self.leaving.is_some_and(|leaving| leaving.restored.is_some());
+        let restored = self.leaving.as_ref().is_some_and(|leaving| leaving.restored.is_some());
         if self.sent.is_none() || restored {
             return self.finish(now, None, out);
         }

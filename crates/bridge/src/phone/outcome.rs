@@ -76,7 +76,7 @@ impl Machine {
         }
         if self.leaving.is_some() {
             let text = format!("it answered {answer:02x?}");
-            return self.failed_to_leave(now, Work::SetMode(mode), text, out);
+            return self.failed_to_leave(now, Work::SetMode(mode), &text);
         }
         self.mode_refused(now, answer, out);
     }
@@ -113,8 +113,7 @@ impl Machine {
             return;
         }
         if self.leaving.is_some() {
-            self.failed_to_leave(now, work, failure.to_string(), out);
-            return;
+            return self.failed_to_leave(now, work, &failure.to_string());
         }
         let retry = Hold::until(now.saturating_add(self.policy.retry));
         match (work, failure) {
@@ -122,6 +121,10 @@ impl Machine {
                 self.keep_held(now, Reason::TooOld, Hold::for_good(), out);
             }
             (Work::SetMode(_), Failure::Refused) => self.mode_refused(now, None, out),
+            // A node is root's until udev has given it to its group.
+            (Work::Open, Failure::Denied { .. }) if self.is_new(now) => {
+                self.pause = Some(now.saturating_add(self.policy.pause));
+            }
             (_, Failure::Denied { what }) => {
                 self.failures = self.failures.saturating_add(1);
                 let until = now.saturating_add(self.policy.pause_after(self.failures.saturating_add(2)));
@@ -136,6 +139,11 @@ impl Machine {
             (Work::Inspect, _) => {}
             (work, failure) => self.fail(now, work.to_string(), failure.to_string(), out),
         }
+    }
+
+    /// Whether it is at its address for so short a time that udev may be at work.
+    fn is_new(&self, now: Duration) -> bool {
+        self.arrived.is_none_or(|at| now.saturating_sub(at) < self.policy.node)
     }
 
     /// Something failed that may go away: after a pause it is tried again, and after some in a row that is told.

@@ -41,6 +41,8 @@ pub struct Policy {
     pub work: Duration,
     /// From SET_MODE's answer to the phone's return.
     pub re_enumeration: Duration,
+    /// How long udev may take to give the node of a phone that arrived to its group.
+    pub node: Duration,
     /// How long the udev rule may take to choose the configuration before we do. Source: protocol.md §1.2 (frida waits as long).
     pub rule: Duration,
     /// Until a network interface appears, when none of the phone's has: modules may have to be loaded.
@@ -79,6 +81,7 @@ impl Default for Policy {
         Self {
             work: LONGEST.saturating_add(seconds(1)),
             re_enumeration: seconds(10),
+            node: seconds(2),
             rule: milliseconds(250),
             netdev: seconds(3),
             second_netdev: milliseconds(500),

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use super::event::{Action, Work};
-use super::machine::{Hold, Machine, Sent};
+use super::machine::{Hold, Machine};
 use super::reason::Reason;
 use super::state::State;
+
+/// A mode that was consented to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) mode: u8,
+    pub(super) until: Duration,
+}
 
 impl Machine {
     /// The phone is here and offers no NCM configuration.

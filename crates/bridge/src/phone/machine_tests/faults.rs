@@ -175,10 +175,30 @@ fn a_node_that_may_not_be_opened_is_tried_again_less_and_less() {
     world.failures = (0..200).map(|_| (Work::Open, denied())).collect();
     world.look().pass(600 * SECOND);
     assert_eq!((world.state(), world.reason()), (State::Held, "denied"));
-    assert!((20..30).contains(&world.count(Work::Open)), "{}", world.count(Work::Open));
+    assert!((28..38).contains(&world.count(Work::Open)), "{}", world.count(Work::Open));
     world.failures.clear();
     world.pass(30 * SECOND);
     assert_eq!(world.state(), State::Switching);
+}
+
+#[test]
+fn a_node_that_udev_has_not_given_to_its_group_yet_is_no_reason() {
+    let denied = || Failure::Denied { what: "/dev/bus/usb/001/002 may not be opened".to_owned() };
+    for arrives_with_ncm in [false, true] {
+        let mut world = World::new();
+        if arrives_with_ncm {
+            world.look().leave_bus();
+        }
+        world.failures = (0..7).map(|_| (Work::Open, denied())).collect();
+        if arrives_with_ncm {
+            world.come_back(true);
+        }
+        world.look().pass(3 * SECOND);
+        assert_eq!(world.failures, []);
+        assert!(!world.entered.contains(&State::Held), "{:?}", world.entered);
+        let arrived = if arrives_with_ncm { State::Joined } else { State::Switching };
+        assert_eq!(world.state(), arrived);
+    }
 }
 
 #[test]

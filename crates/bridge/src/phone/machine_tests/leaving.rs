@@ -61,6 +61,33 @@ fn a_phone_that_refuses_to_go_back_is_told() {
 }
 
 #[test]
+fn a_phone_that_can_not_be_opened_at_once_is_given_back_all_the_same() {
+    let denied = || Failure::Denied { what: "/dev/bus/usb/001/002 may not be opened".to_owned() };
+    for failure in [denied(), Failure::Late, Failure::Gone, Failure::Other("EIO".to_owned())] {
+        let mut world = World::new();
+        world.look().event(Event::Stop { keep: false });
+        world.failures = vec![(Work::Open, failure.clone()), (Work::Open, failure)];
+        world.leave_bus().come_back(true).pass(SECOND);
+        assert_eq!((world.state(), world.count(Work::SetMode(1))), (State::Restoring, 1));
+        world.leave_bus();
+        assert_eq!((world.state(), world.reason()), (State::Gone, ""));
+    }
+
+    let mut world = World::new();
+    world.look().event(Event::Stop { keep: false });
+    world.failures = (0..100).map(|_| (Work::Open, denied())).collect();
+    world.leave_bus().come_back(true).pass(14 * SECOND);
+    assert_eq!(world.state(), State::Restoring);
+    world.pass(SECOND);
+    assert_eq!((world.state(), world.reason()), (State::Gone, "not-restored"));
+    let text = world.machine.reason().unwrap().text();
+    assert!(
+        text.ends_with("within 15 s, and last opening it failed: /dev/bus/usb/001/002 may not be opened"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_bridge_that_can_not_be_left_does_not_keep_the_mode() {
     let mut world = World::joined();
     world.failures.push((Work::Detach { port: KERNEL }, Failure::Other("netlink is gone".to_owned())));
