@@ -149,6 +149,27 @@ fn what_is_wrong_in_a_block_is_named() {
     assert!(matches!(decode(b"NCMH\x0c\0"), Err(NtbError::Header { .. })));
 }
 
+/// A block with an NDP behind three frames of 14 bytes, which these places name.
+fn naming(places: [(u8, u8); 3]) -> Vec<u8> {
+    let mut block = b"NCMH\x0c\0\0\0\0\0\x38\0".to_vec();
+    block.extend((0..44).map(|number| number / 14));
+    block.extend(b"NCM0\x18\0\0\0");
+    block.extend(places.iter().flat_map(|(at, length)| [*at, 0, *length, 0]));
+    block.extend([0; 4]);
+    block
+}
+
+#[test]
+fn frames_come_in_any_order_but_share_no_bytes() {
+    let frames = decode(&naming([(40, 14), (12, 14), (26, 14)])).unwrap();
+    assert_eq!(frames, [[2; 14], [0; 14], [1; 14]]);
+    for places in
+        [[(12, 14), (40, 14), (12, 14)], [(12, 15), (26, 14), (40, 14)], [(40, 14), (12, 14), (25, 14)]]
+    {
+        assert_eq!(decode(&naming(places)), Err(NtbError::Overlap { block: 80 }), "{places:?}");
+    }
+}
+
 #[test]
 fn a_circle_of_empty_ndps_ends() {
     let mut block = ndp_last();

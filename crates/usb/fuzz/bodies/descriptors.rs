@@ -1,7 +1,7 @@
 //! What must hold for any bytes given as descriptors. Shared by the fuzz target and the unit tier's seeded run.
 
-use iosmux_usb::descriptor::MAX_CONFIGURATION;
-use iosmux_usb::{Configuration, Descriptors, Device, Mode};
+use iosmux_usb::descriptor::{Endpoint, MAX_CONFIGURATION};
+use iosmux_usb::{Configuration, Descriptors, Device, Mode, NcmFunction};
 
 /// What the bytes were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,10 @@ pub(crate) fn descriptors(bytes: &[u8]) -> Verdict {
             let _ = Mode::guess(&descriptors);
             match descriptors.ncm_configuration() {
                 Some((configuration, function)) => {
-                    assert!(function.is_private() && configuration.private_function().is_some());
+                    private(configuration, &function);
+                    let others =
+                        || descriptors.configurations.iter().filter(|one| one.private_function().is_some());
+                    assert!(configuration.has_usbmux() || !others().any(Configuration::has_usbmux));
                     Verdict::Private
                 }
                 None => Verdict::Plain,
@@ -42,6 +45,28 @@ pub(crate) fn descriptors(bytes: &[u8]) -> Verdict {
             Verdict::Bad
         }
     }
+}
+
+/// What makes a function private and usable, told from the descriptors alone.
+fn private(configuration: &Configuration, function: &NcmFunction) {
+    let silent = |endpoint: &Endpoint| endpoint.address & 0x80 == 0 || endpoint.attributes & 3 != 3;
+    let mut settings = configuration.settings.iter();
+    assert!(
+        settings.any(|one| {
+            (one.interface, one.alternate) == (function.control, 0)
+                && (one.class, one.subclass) == (2, 0x0d)
+                && one.endpoints.iter().all(silent)
+        }),
+        "its control interface notifies of nothing"
+    );
+    let mut settings = configuration.settings.iter();
+    assert!(
+        settings.any(|one| {
+            (one.interface, one.alternate, one.class) == (function.data, function.alternate, 10)
+                && [function.bulk_in, function.bulk_out].iter().all(|bulk| one.endpoints.contains(bulk))
+        }),
+        "one setting of its data interface has both endpoints"
+    );
 }
 
 fn check(configuration: &Configuration) {

@@ -10,7 +10,9 @@ pub(crate) enum Verdict {
     Frames,
     /// One without any.
     Empty,
-    /// None.
+    /// No block, but parameters that can be kept to.
+    Parameters,
+    /// None of them.
     Bad,
 }
 
@@ -19,23 +21,23 @@ pub(crate) const MAX_SIZE: usize = 16_384;
 
 /// Reads the bytes both ways and checks what came out.
 pub(crate) fn ntb(bytes: &[u8]) -> Verdict {
-    if let Ok(parameters) = NtbParameters::parse(bytes) {
-        keep_to(&parameters);
+    let parameters = NtbParameters::parse(bytes);
+    if let Ok(parameters) = &parameters {
+        keep_to(parameters);
     }
     let mut decoder = Decoder::new(MAX_SIZE);
     let frames: Vec<&[u8]> = match decoder.decode(bytes) {
         Ok(frames) => frames.collect(),
         Err(error) => {
             assert!(error.to_string().len() < 200, "an error repeats little of what came");
-            return Verdict::Bad;
+            return if parameters.is_ok() { Verdict::Parameters } else { Verdict::Bad };
         }
     };
     assert!(bytes.len() <= MAX_SIZE);
     assert!(frames.iter().all(|frame| (ETHERNET_HEADER..=MAX_DATAGRAM).contains(&frame.len())));
-    assert!(
-        frames.iter().map(|frame| frame.len()).sum::<usize>() <= bytes.len(),
-        "no byte is given out twice over"
-    );
+    let mut places: Vec<_> = frames.iter().map(|frame| frame.as_ptr_range()).collect();
+    places.sort_by_key(|place| place.start);
+    assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start), "no byte is given out twice over");
     if frames.is_empty() { Verdict::Empty } else { Verdict::Frames }
 }
 

@@ -40,7 +40,13 @@ pub(crate) fn strings(bytes: &[u8]) -> Verdict {
         (_, Ok(mac)) => {
             assert_eq!(mac.0[0] & 1, 0, "never a group address");
             assert_eq!(Mac::from_string_descriptor(&mac.to_string_descriptor()), Ok(mac));
-            assert!(mac.phone_address().is_unicast_link_local() && mac.phone_address() != mac.link_local());
+            assert_eq!(mac.to_string_descriptor(), text.to_ascii_uppercase(), "its digits read back");
+            let [a, b, c, d, e, f] = mac.0;
+            let interface = [a ^ 2, b, c, 0xff, 0xfe, d, e, f ^ 0xff];
+            assert_eq!(
+                mac.phone_address().octets(),
+                [[0xfe, 0x80, 0, 0, 0, 0, 0, 0], interface].concat()[..]
+            );
             Verdict::Mac
         }
         (Err(udid), Err(mac)) => {

@@ -70,8 +70,8 @@ pub enum NtbError {
         /// The block's length.
         block: usize,
     },
-    /// Frames that are longer together than their block: some share bytes.
-    #[error("the frames of a block of {block} bytes are longer together than it is; the block is dropped")]
+    /// Frames that share bytes.
+    #[error("frames of a block of {block} bytes share bytes, none were expected to; the block is dropped")]
     Overlap {
         /// The block's length.
         block: usize,
@@ -143,7 +143,21 @@ impl Decoder {
             }
             at = self.ndp(block, at, &mut room)?;
         }
-        if ndps == 0 { Err(NtbError::Ndp { at: 0, length: block.len() }) } else { Ok(()) }
+        if ndps == 0 {
+            return Err(NtbError::Ndp { at: 0, length: block.len() });
+        }
+        if self.apart() { Ok(()) } else { Err(NtbError::Overlap { block: block.len() }) }
+    }
+
+    /// Whether no two frames share bytes.
+    fn apart(&self) -> bool {
+        let apart = |frames: &[Range<usize>]| frames.is_sorted_by(|one, next| one.end <= next.start);
+        // All known senders put them in order; the room of a block bounds how many are to be sorted.
+        apart(&self.frames) || {
+            let mut sorted = self.frames.clone();
+            sorted.sort_unstable_by_key(|frame| frame.start);
+            apart(&sorted)
+        }
     }
 
     /// Takes the frames of the NDP at `at`; gives where the next one is. Source: NCM 1.0 table 3-3.
