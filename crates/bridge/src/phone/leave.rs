@@ -124,7 +124,7 @@ impl Machine {
         let Some(leaving) = &mut self.leaving else { return };
         match work {
             Work::Detach { .. } => leaving.left = true,
-            Work::StopUserspace => self.userspace = None,
+            Work::StopUserspace => {}
             _ => {
                 leaving.trouble = Some(format!("{work} failed: {text}"));
                 self.pause = Some(now.saturating_add(self.policy.pause));

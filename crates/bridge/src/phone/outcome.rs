@@ -112,6 +112,10 @@ impl Machine {
             self.consented(now, mode);
             return;
         }
+        if work == Work::StopUserspace {
+            // It ends later, or has: its interface is used no more.
+            self.userspace = None;
+        }
         if self.leaving.is_some() {
             return self.failed_to_leave(now, work, &failure.to_string());
         }

@@ -222,6 +222,20 @@ fn who_takes_the_port_out_is_told_at_last() {
 }
 
 #[test]
+fn a_driver_whose_end_was_not_seen_is_forgotten() {
+    let mut world = World::new();
+    (world.ncm, world.configuration) = (true, Some(5));
+    world.machine.want(Wanted { driver: Driver::Userspace, ..wanted() });
+    world.look();
+    assert_eq!((world.state(), world.machine.userspace()), (State::Joined, Some(TAP)));
+    world.failures.push((Work::StopUserspace, Failure::Late));
+    (world.configuration, world.tap, world.master) = (Some(1), false, None);
+    world.look().pass(5 * SECOND);
+    assert_eq!((world.state(), world.machine.userspace()), (State::Joined, Some(TAP)));
+    assert!(world.tap, "it was started anew");
+}
+
+#[test]
 fn unplugging_ends_every_state() {
     let mut seen = Vec::new();
     for steps in 0..12 {
