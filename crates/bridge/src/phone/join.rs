@@ -53,9 +53,6 @@ impl Machine {
     fn choose(&mut self, now: Duration, usb: &Usb, ncm: Ncm, out: &mut Vec<Action>) {
         let taken = std::mem::take(&mut self.configured);
         if taken {
-            if self.has_settled(now) {
-                self.taken = 0;
-            }
             self.taken = self.taken.saturating_add(1);
             // What it had is gone with the configuration.
             self.attached = None;
@@ -143,9 +140,6 @@ impl Machine {
     }
 
     fn attach(&mut self, now: Duration, port: &Port, bridge: &Bridge, out: &mut Vec<Action>) {
-        if self.has_settled(now) {
-            self.attaches = 0;
-        }
         // Only where it was in this very bridge was it taken out; a bridge made anew has another index.
         if self.attached.take() == Some(bridge.index) {
             self.attaches = self.attaches.saturating_add(1);

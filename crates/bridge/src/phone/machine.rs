@@ -198,6 +198,10 @@ impl Machine {
         if self.state == State::Gone {
             return out;
         }
+        if self.has_settled(now) {
+            // Before the event ends the time that it was joined for.
+            (self.taken, self.attaches, self.failures) = (0, 0, 0);
+        }
         match event {
             Event::Looked(picture) => self.look(now, *picture, &mut out),
             Event::Done(outcome) => self.done(now, outcome, &mut out),

@@ -152,9 +152,6 @@ impl Machine {
 
     /// Something failed that may go away: after a pause it is tried again, and after some in a row that is told.
     pub(super) fn fail(&mut self, now: Duration, what: String, text: String, out: &mut Vec<Action>) {
-        if self.has_settled(now) {
-            self.failures = 0;
-        }
         self.failures = self.failures.saturating_add(1);
         let attempts = self.failures;
         tracing::debug!(what, text, attempts, "failed");

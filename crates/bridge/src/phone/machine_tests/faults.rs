@@ -236,6 +236,29 @@ fn a_driver_whose_end_was_not_seen_is_forgotten() {
 }
 
 #[test]
+fn what_fails_once_in_a_while_is_only_answered() {
+    let mut world = World::new();
+    (world.ncm, world.configuration) = (true, Some(5));
+    world.machine.want(Wanted { driver: Driver::Userspace, ..wanted() });
+    world.look();
+    for _ in 0..20 {
+        world.pass(60 * SECOND);
+        (world.tap, world.master) = (false, None);
+        world.event(Event::UserspaceEnded("the phone refused".to_owned()));
+        assert_eq!(world.pass(SECOND).state(), State::Joined);
+    }
+
+    let mut world = World::joined();
+    let attach = Work::Attach { port: KERNEL, bridge: 3, isolated: false };
+    for _ in 0..20 {
+        world.pass(60 * SECOND);
+        world.failures.push((attach, Failure::Other("netlink is busy".to_owned())));
+        world.master = None;
+        assert_eq!(world.look().pass(SECOND).state(), State::Joined);
+    }
+}
+
+#[test]
 fn unplugging_ends_every_state() {
     let mut seen = Vec::new();
     for steps in 0..12 {
