@@ -185,6 +185,16 @@ fn a_block_that_fills_its_packets_waits_for_the_packet_of_no_bytes() {
 }
 
 #[test]
+fn a_frame_from_the_host_that_is_too_long_is_dropped_and_counted() {
+    let (mut phone, _) = open(&[]);
+    let mut block = b"NCMH\x0c\0\0\0\0\0\x0c\0NCM0\x14\0\0\0\x20\0\xef\x05\x10\x06\x0e\0\0\0\0\0".to_vec();
+    block.resize(0x610 + 14, 3);
+    phone.bulk_out(0x06, &block).unwrap();
+    assert_eq!((phone.take_frame(), phone.take_frame()), (Some(vec![3; 14]), None));
+    assert_eq!((phone.traffic().dropped, phone.traffic().bad_blocks), (1, 0));
+}
+
+#[test]
 fn a_short_buffer_gets_the_block_in_parts() {
     let (mut phone, _) = open(&[]);
     phone.send_frame(&[9; 1000]);

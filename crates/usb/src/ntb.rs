@@ -21,6 +21,10 @@ pub const ETHERNET_HEADER: usize = 14;
 /// Bytes of an Ethernet frame at most. Source: protocol.md §1.6 (SET_MAX_DATAGRAM_SIZE 1514).
 pub const MAX_DATAGRAM: usize = 1514;
 
+/// Bytes of an Ethernet frame at most that is taken whatever the other side says of its frames: one with an 802.1Q tag.
+/// Source: IEEE 802.1Q (a tag of four bytes).
+pub const MAX_TAGGED: usize = MAX_DATAGRAM + 4;
+
 /// Whether a transfer of `length` bytes must be ended by a packet of no bytes: it fills its packets, and is shorter than a
 /// block can be by dwNtbInMaxSize or dwNtbOutMaxSize, `full`. Source: NCM 1.0 §3.2.1 (wBlockLength).
 #[must_use]

@@ -138,15 +138,46 @@ fn what_is_wrong_in_a_block_is_named() {
     for at in [0, 8, 30, 200] {
         assert_eq!(with(&[(10, at)]), NtbError::Ndp { at: at.into(), length: 56 });
     }
-    assert_eq!(with(&[(31, b'1')]), NtbError::Ndp { at: 28, length: 56 });
     assert_eq!(with(&[(32, 12)]), NtbError::Ndp { at: 28, length: 56 });
     assert_eq!(with(&[(32, 200)]), NtbError::Ndp { at: 28, length: 56 });
     assert_eq!(with(&[(34, 28)]), NtbError::Overlap { block: 56 });
-    assert_eq!(with(&[(38, 13)]), NtbError::Frame { at: 12, length: 13, block: 56 });
     assert_eq!(with(&[(38, 45)]), NtbError::Frame { at: 12, length: 45, block: 56 });
     assert_eq!(with(&[(36, 11)]), NtbError::Frame { at: 11, length: 14, block: 56 });
     assert_eq!(decode(&[0; 16_385]), Err(NtbError::TooLong { came: 16_385, most: 16_384 }));
     assert!(matches!(decode(b"NCMH\x0c\0"), Err(NtbError::Header { .. })));
+}
+
+#[test]
+fn a_frame_of_a_length_that_is_none_is_passed_over_and_its_neighbours_are_read() {
+    let lengths = [60_u16, 1518, 1519, 13, 14];
+    let mut block = b"NCMH\x0c\0\0\0\0\0\x0c\0NCM0\x20\0\0\0".to_vec();
+    let mut at = 12 + 32_u16;
+    for length in lengths {
+        block.extend([at.to_le_bytes(), length.to_le_bytes()].concat());
+        at += length;
+    }
+    block.resize(at.into(), 0);
+    let read = |mut decoder: Decoder| {
+        let frames: Vec<usize> = decoder.decode(&block).unwrap().map(<[u8]>::len).collect();
+        (frames, decoder.skipped())
+    };
+    assert_eq!(read(Decoder::new(16_384)), (vec![60, 1518, 14], 2));
+    assert_eq!(read(Decoder::new(16_384).with_max_segment(1514)), (vec![60, 1518, 14], 2));
+    assert_eq!(read(Decoder::new(16_384).with_max_segment(1519)), (vec![60, 1518, 1519, 14], 1));
+}
+
+#[test]
+fn an_ndp_of_another_kind_is_passed_over_and_the_next_one_is_read() {
+    let mut block = b"NCMH\x0c\0\0\0\0\0\x0c\0".to_vec();
+    block.extend(b"abcd\x10\0\x1c\0\xff\xff\xff\xff\0\0\0\0");
+    block.extend(b"NCM0\x10\0\0\0\x2c\0\x0e\0\0\0\0\0");
+    block.extend([7; 14]);
+    let mut decoder = Decoder::new(16_384);
+    assert_eq!(decoder.decode(&block).unwrap().collect::<Vec<_>>(), [[7; 14]]);
+    assert_eq!(decoder.skipped(), 1);
+    // A circle of them ends as well.
+    block[18] = 12;
+    assert_eq!(decode(&block), Err(NtbError::TooManyNdps));
 }
 
 /// A block with an NDP behind three frames of 14 bytes, which these places name.

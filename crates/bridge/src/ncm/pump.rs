@@ -54,8 +54,21 @@ impl Tally {
     }
 
     fn error(&self) {
-        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.lost(1);
     }
+
+    fn lost(&self, count: u64) {
+        self.errors.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// What the phone sends at most, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input {
+    /// Of a block.
+    pub(crate) size: usize,
+    /// wMaxSegmentSize: of a frame.
+    pub(crate) max_segment: u16,
 }
 
 /// Carries frames until one side ends.
@@ -73,13 +86,13 @@ pub(crate) struct Pump<'t, I, O, F> {
 }
 
 impl<'t, I: BulkIn, O: BulkOut, F: Frames> Pump<'t, I, O, F> {
-    /// `input` is the size of the phone's blocks at most, in bytes; `layout` that of ours.
-    pub(crate) fn new(ends: (I, O, F), input: usize, layout: Layout, tally: &'t Tally) -> Self {
+    /// `input` says how long the phone's blocks are at most, and its frames; `layout` how our blocks are.
+    pub(crate) fn new(ends: (I, O, F), input: Input, layout: Layout, tally: &'t Tally) -> Self {
         let (incoming, outgoing, interface) = ends;
         // What may come is bounded by whole packets, as the transfers are.
-        let input = input.next_multiple_of(incoming.max_packet().max(1));
+        let size = input.size.next_multiple_of(incoming.max_packet().max(1));
         Self {
-            decoder: Decoder::new(input),
+            decoder: Decoder::new(size).with_max_segment(input.max_segment),
             encoder: Encoder::new(layout),
             longest: layout.max_size,
             frame: Box::new([0; FRAME]),
@@ -174,6 +187,7 @@ fn unpack(block: &[u8], decoder: &mut Decoder, interface: &mut impl Frames, tall
     if block.is_empty() {
         return Ok(());
     }
+    let skipped = decoder.skipped();
     let frames = match decoder.decode(block) {
         Ok(frames) => frames,
         Err(error) => {
@@ -189,6 +203,7 @@ fn unpack(block: &[u8], decoder: &mut Decoder, interface: &mut impl Frames, tall
             tally.error();
         }
     }
+    tally.lost(decoder.skipped().saturating_sub(skipped));
     Ok(())
 }
 

@@ -123,7 +123,8 @@ fn pump(world: World) -> (World, Counters, Option<PumpError>) {
     let end = End(Arc::new(Mutex::new(world)));
     let tally = Tally::default();
     let layout = Layout::to_device(&parameters(), PACKET as u16);
-    let mut pump = Pump::new((end.clone(), end.clone(), end.clone()), INPUT, layout, &tally);
+    let input = Input { size: INPUT, max_segment: 1514 };
+    let mut pump = Pump::new((end.clone(), end.clone(), end.clone()), input, layout, &tally);
     let mut cx = Context::from_waker(Waker::noop());
     let mut ended = None;
     // A pump that always has something to do would never come to an end here.
@@ -224,6 +225,18 @@ fn a_block_that_is_none_is_dropped_and_the_next_one_is_read() {
     assert_eq!(world.to_kernel, [frame(60, 1)]);
     assert_eq!((counters.rx_frames, counters.rx_bytes, counters.errors), (1, 60, 3), "an empty one is fine");
     assert!(ended.is_none());
+}
+
+#[test]
+fn a_frame_that_is_too_long_is_counted_and_its_neighbours_are_carried() {
+    let mut block = b"NCMH\x0c\0\0\0\0\0\x0c\0NCM0\x18\0\0\0".to_vec();
+    for (at, length) in [(36_u16, 60_u16), (96, 1600), (1696, 1518), (0, 0)] {
+        block.extend([at.to_le_bytes(), length.to_le_bytes()].concat());
+    }
+    block.resize(1696 + 1518, 1);
+    let (world, counters, _) = pump(World { from_phone: [block].into(), ..World::default() });
+    assert_eq!(world.to_kernel, [frame(60, 1), frame(1518, 1)]);
+    assert_eq!((counters.rx_frames, counters.errors), (2, 1));
 }
 
 #[test]

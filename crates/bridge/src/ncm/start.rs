@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::pump::{Pump, PumpError, Tally};
+use super::pump::{Input, Pump, PumpError, Tally};
 use super::tap::Tap;
 use super::transfer::{BulkOut as _, TransferFailure};
 use crate::link::Links;
@@ -51,16 +51,17 @@ async fn start(device: &Device, function: Function) -> Result<Running, UsbError>
     let claimed = Claimed::new(&device, function).await?;
     let mac = device.string(function.ethernet.mac_string).await?;
     let mac = Mac::from_string_descriptor(&mac).map_err(|error| wrong("reading iMACAddress", error))?;
-    let (input, parameters) = agree(&device, function.control).await?;
+    let (size, parameters) = agree(&device, function.control).await?;
     claimed.start(&device).await?;
-    let (incoming, outgoing) = claimed.endpoints(input)?;
+    let (incoming, outgoing) = claimed.endpoints(size)?;
+    let input = Input { size, max_segment: function.ethernet.max_segment };
     let max_packet = u16::try_from(outgoing.max_packet()).unwrap_or(u16::MAX);
     let layout = output(&parameters, max_packet);
     let tap = Tap::open().map_err(|source| UsbError::Io { action: "making a TAP interface", source })?;
     let index = tap.index();
     let links = Links::open().map_err(|source| UsbError::Io { action: "asking netlink", source })?;
     links.set_mac(index, mac.0).await.map_err(link_error)?;
-    tracing::info!(%mac, index, input, output = layout.max_size, "the userspace driver runs the function");
+    tracing::info!(%mac, index, input = size, output = layout.max_size, "the userspace driver runs the function");
 
     let tally = Arc::new(Tally::default());
     let (stop, stopped) = oneshot::channel();

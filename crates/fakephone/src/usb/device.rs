@@ -74,7 +74,7 @@ pub struct Traffic {
     pub from_host: u64,
     /// Frames to the host on the private function.
     pub to_host: u64,
-    /// Frames that had no room, or nowhere to go.
+    /// Frames that had no room, nowhere to go, or a length that is none.
     pub dropped: u64,
     /// Blocks that were none, and those out of sequence.
     pub bad_blocks: u64,

@@ -1,7 +1,7 @@
 //! What must hold for any bytes given as a block, or as NTB parameters. Shared by the fuzz target and the unit tier's seeded run.
 
 use iosmux_usb::ncm::NtbParameters;
-use iosmux_usb::ntb::{Decoder, ETHERNET_HEADER, Encoder, Layout, MAX_DATAGRAM, PushError};
+use iosmux_usb::ntb::{Decoder, ETHERNET_HEADER, Encoder, Layout, MAX_TAGGED, PushError};
 
 /// What the bytes were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) fn ntb(bytes: &[u8]) -> Verdict {
         }
     };
     assert!(bytes.len() <= MAX_SIZE);
-    assert!(frames.iter().all(|frame| (ETHERNET_HEADER..=MAX_DATAGRAM).contains(&frame.len())));
+    assert!(frames.iter().all(|frame| (ETHERNET_HEADER..=MAX_TAGGED).contains(&frame.len())));
     let mut places: Vec<_> = frames.iter().map(|frame| frame.as_ptr_range()).collect();
     places.sort_by_key(|place| place.start);
     assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start), "no byte is given out twice over");

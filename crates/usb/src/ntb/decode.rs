@@ -1,12 +1,11 @@
-//! Reading a block: everything in it is checked before a frame of it is given out.
+//! Reading a block: everything in it is checked before a frame of it is given out. Places that can't be refuse the block;
+//! frames of a length that is none, and NDPs of another kind, are passed over.
 
 use std::ops::Range;
 
 use thiserror::Error;
 
-use super::{
-    ETHERNET_HEADER, MAX_DATAGRAM, NDP16_HEAD, NDP16_SIGNATURE, NTH16_LENGTH, NTH16_SIGNATURE, PAIR,
-};
+use super::{ETHERNET_HEADER, MAX_TAGGED, NDP16_HEAD, NDP16_SIGNATURE, NTH16_LENGTH, NTH16_SIGNATURE, PAIR};
 use crate::bytes::u16_at;
 
 /// NDPs of one block at most. The bound is our own: phones send one (protocol.md §1.6).
@@ -16,9 +15,11 @@ const MAX_NDPS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Decoder {
     max_size: usize,
+    max_frame: usize,
     frames: Vec<Range<usize>>,
     sequence: Option<u16>,
     gaps: u64,
+    skipped: u64,
 }
 
 /// Bytes that are no block, and where they went wrong.
@@ -58,7 +59,7 @@ pub enum NtbError {
     /// Too many NDPs, or a circle of them.
     #[error("more than {MAX_NDPS} NDP16 came in one block; the block is dropped")]
     TooManyNdps,
-    /// A frame outside of the block, or of a length that no frame has.
+    /// A frame outside of the block.
     #[error(
         "at byte {at} a frame of {length} bytes was named in a block of {block} bytes; the block is dropped"
     )]
@@ -82,7 +83,13 @@ impl Decoder {
     /// For blocks of `max_size` bytes at most.
     #[must_use]
     pub fn new(max_size: usize) -> Decoder {
-        Decoder { max_size, frames: Vec::new(), sequence: None, gaps: 0 }
+        Decoder { max_size, max_frame: MAX_TAGGED, frames: Vec::new(), sequence: None, gaps: 0, skipped: 0 }
+    }
+
+    /// The same for a function whose frames are `max_segment` bytes at most, when that is more.
+    #[must_use]
+    pub fn with_max_segment(self, max_segment: u16) -> Decoder {
+        Decoder { max_frame: usize::from(max_segment).max(MAX_TAGGED), ..self }
     }
 
     /// The frames of a block, which is all of a transfer.
@@ -103,6 +110,12 @@ impl Decoder {
     #[must_use]
     pub fn gaps(&self) -> u64 {
         self.gaps
+    }
+
+    /// How many frames were too short or too long, and NDPs of another kind than frames', and so passed over.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// The sequence number and the length. Source: NCM 1.0 table 3-1.
@@ -167,8 +180,13 @@ impl Decoder {
         let length = u16_at(rest, 4).map(usize::from).ok_or(wrong)?;
         let next = u16_at(rest, 6).map(usize::from).ok_or(wrong)?;
         let pairs = rest.get(NDP16_HEAD..length).ok_or(wrong)?;
-        if !rest.starts_with(&NDP16_SIGNATURE) || pairs.len() < PAIR.saturating_mul(2) {
+        if pairs.len() < PAIR.saturating_mul(2) {
             return Err(wrong);
+        }
+        // As Linux does: what another kind of NDP names is for others. Source: Linux, drivers/net/usb/cdc_ncm.c (rx_fixup).
+        if !rest.starts_with(&NDP16_SIGNATURE) {
+            self.skipped = self.skipped.saturating_add(1);
+            return Ok(next);
         }
         for pair in pairs.chunks_exact(PAIR) {
             let (Some(index), Some(length)) = (u16_at(pair, 0), u16_at(pair, 2)) else { break };
@@ -177,12 +195,15 @@ impl Decoder {
             }
             let (index, length) = (usize::from(index), usize::from(length));
             let end = index.saturating_add(length);
-            let good = (ETHERNET_HEADER..=MAX_DATAGRAM).contains(&length) && index >= NTH16_LENGTH;
-            if !good || end > block.len() {
+            if index < NTH16_LENGTH || end > block.len() {
                 return Err(NtbError::Frame { at: index, length, block: block.len() });
             }
             *room = room.checked_sub(length).ok_or(NtbError::Overlap { block: block.len() })?;
-            self.frames.push(index..end);
+            if (ETHERNET_HEADER..=self.max_frame).contains(&length) {
+                self.frames.push(index..end);
+            } else {
+                self.skipped = self.skipped.saturating_add(1);
+            }
         }
         Ok(next)
     }

@@ -174,7 +174,7 @@ impl Function {
         if block.is_empty() {
             return;
         }
-        let before = self.decoder.gaps();
+        let (gaps, skipped) = (self.decoder.gaps(), self.decoder.skipped());
         match self.decoder.decode(&block) {
             Ok(frames) => {
                 for frame in frames {
@@ -194,7 +194,8 @@ impl Function {
                 self.traffic.bad_blocks += 1;
             }
         }
-        self.traffic.bad_blocks += self.decoder.gaps() - before;
+        self.traffic.bad_blocks += self.decoder.gaps() - gaps;
+        self.traffic.dropped += self.decoder.skipped() - skipped;
     }
 
     /// At most `max` bytes of the next block to the host, or of the rest of the last one.
