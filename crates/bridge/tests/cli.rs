@@ -36,6 +36,45 @@ fn a_list_has_its_schema() {
 }
 
 #[test]
+fn a_list_believes_a_state_file_while_its_daemon_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bridge.json");
+    let told_by = |pid: u32| {
+        let text = format!(r#"{{"schema":"iosmux-bridge-state/1","version":"0","pid":{pid},"phones":[]}}"#);
+        std::fs::write(&path, text).unwrap();
+        let list = bridge(&["list", "--json", "--state-file", path.to_str().unwrap()]);
+        assert_eq!(list.status.code(), Some(0), "{list:?}");
+        serde_json::from_slice::<serde_json::Value>(&list.stdout).unwrap()["pid"].clone()
+    };
+    let mut daemon = Command::new("sleep").arg("600").spawn().unwrap();
+    assert_eq!(told_by(daemon.id()), daemon.id());
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(told_by(daemon.id()), serde_json::Value::Null);
+}
+
+#[test]
+fn a_phone_of_a_running_daemon_is_not_restored_and_one_that_it_leaves_out_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bridge.json");
+    let udid = "00008020-0000000000001234";
+    let restored = |reason: &str| {
+        let pid = std::process::id();
+        let text = format!(
+            r#"{{"schema":"iosmux-bridge-state/1","pid":{pid},"phones":[{{"id":"1-2","udid":"{udid}","state":"held",
+            "reason":{{"name":"{reason}","text":"","next_step":""}},"netdevs":[]}}]}}"#
+        );
+        std::fs::write(&path, text).unwrap();
+        let restored = bridge(&["restore", udid, "--state-file", path.to_str().unwrap()]);
+        String::from_utf8(restored.stderr).unwrap()
+    };
+    let taken = restored("bridge-missing");
+    assert!(taken.contains("belongs to a running iosmux-bridge"), "{taken}");
+    let looked_for = restored("not-allowed");
+    assert!(looked_for.contains("no phone with the UDID"), "{looked_for}");
+}
+
+#[test]
 fn a_udid_that_is_none_is_usage() {
     assert_eq!(bridge(&["switch", "../etc/passwd"]).status.code(), Some(2));
     assert_eq!(bridge(&["up", "--udid", "x"]).status.code(), Some(2));

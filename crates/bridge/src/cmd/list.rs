@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use clap::Args;
-use iosmux_bridge::config::state_file;
 use iosmux_bridge::ports::UsbHost as _;
 use iosmux_bridge::privileges::Access;
-use iosmux_bridge::state::{Phone, Report, StateFile};
+use iosmux_bridge::state::{Phone, Report};
 use iosmux_bridge::usb::Host;
 
 use super::block_on;
 use super::failure::Failure;
+use super::told::Told;
 
 /// List the phones on USB, and where a running daemon has them
 ///
@@ -20,6 +20,8 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    told: Told,
 }
 
 /// Looks and prints.
@@ -29,11 +31,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         let usb = Host::new(Access::Directly).map_err(system("USB can't be reached"))?;
         let attached = usb.list().await.map_err(system("USB can't be looked at"))?;
         let seen = attached.iter().map(Phone::seen).collect();
-        let told = StateFile::read(&state_file()).unwrap_or_else(|error| {
-            tracing::error!(path = %state_file().display(), %error, "the daemon's state can't be read");
-            None
-        });
-        let report = merged(seen, told);
+        let report = merged(seen, arguments.told.report());
         if arguments.json {
             serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
             return Ok(writeln!(out)?);

@@ -15,6 +15,7 @@ mod mode;
 mod run;
 mod start;
 mod supervise;
+mod told;
 mod up;
 
 use failure::Failure;

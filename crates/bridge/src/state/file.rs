@@ -5,6 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::{Pid, getpgid};
+
 use super::report::Report;
 
 /// Who may read it: everybody.
@@ -62,6 +65,14 @@ impl StateFile {
         }
         Ok(Some(serde_json::from_slice(&fs::read(path)?)?))
     }
+
+    /// Reads that of a running daemon; none when there is none. One that was killed left its file, which says nothing.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no report.
+    pub fn read_running(path: &Path) -> io::Result<Option<Report>> {
+        Ok(Self::read(path)?.filter(|report| report.pid.is_some_and(is_running)))
+    }
 }
 
 impl Drop for StateFile {
@@ -72,6 +83,13 @@ impl Drop for StateFile {
             tracing::warn!(path = %self.path.display(), %error, "the state file stays");
         }
     }
+}
+
+/// Asks the kernel, as /proc may show one's own processes only.
+fn is_running(pid: u32) -> bool {
+    // To the kernel 0 is who asks.
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid != 0);
+    pid.is_some_and(|pid| getpgid(Some(Pid::from_raw(pid))) != Err(Errno::ESRCH))
 }
 
 fn directory(path: &Path) -> io::Result<&Path> {
@@ -96,6 +114,29 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no half-written file is left");
         drop(file);
         assert_eq!(StateFile::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_daemon_that_was_killed_says_nothing_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.json");
+        let mut daemon = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let told = |pid| {
+            let report = Report { pid, ..Report::new(Vec::new()) };
+            let file = StateFile::at(&path).unwrap();
+            file.write(&report).unwrap();
+            // As after SIGKILL.
+            std::mem::forget(file);
+            StateFile::read_running(&path).unwrap()
+        };
+        assert_eq!(told(Some(daemon.id())).unwrap().pid, Some(daemon.id()));
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        for pid in [Some(daemon.id()), Some(0), Some(u32::MAX), None] {
+            assert_eq!(told(pid), None, "{pid:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(StateFile::read_running(&path).unwrap(), None);
     }
 
     #[test]
