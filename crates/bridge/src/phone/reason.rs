@@ -234,7 +234,7 @@ impl Reason {
         match self {
             Self::NotAllowed => "add its UDID to `allow` if it is meant to be here, and reload".to_owned(),
             Self::NoUdid { .. } | Self::Descriptors { .. } => {
-                "plug it in again; if that does not help, send `iosmux report`".to_owned()
+                "plug it in again; if that does not help, open an issue with what `iosmux-bridge list --json` prints".to_owned()
             }
             Self::Denied { what } if what.contains("CAP_NET_ADMIN") => {
                 "run it from its unit, which grants that, or with sudo".to_owned()
