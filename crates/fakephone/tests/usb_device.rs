@@ -145,6 +145,31 @@ fn the_opening_of_macos_is_taken_except_for_what_nobody_knows() {
 }
 
 #[test]
+fn alternate_setting_0_forgets_what_was_set() {
+    let (mut phone, _) = open(&[]);
+    let (setup, data) = ncm::set_max_datagram_size(4, 1000);
+    phone.control(setup, &data).unwrap();
+    let sizes = |phone: &mut Device| {
+        let ask = |request, length| Setup::new(IN_CLASS_INTERFACE, request, 0, 4, length);
+        let input = phone.control(ask(ncm::GET_NTB_INPUT_SIZE, 4), &[]).unwrap();
+        let datagram = phone.control(ask(ncm::GET_MAX_DATAGRAM_SIZE, 2), &[]).unwrap();
+        (input, datagram)
+    };
+    let of = |input: u32, datagram: u16| (input.to_le_bytes().to_vec(), datagram.to_le_bytes().to_vec());
+    assert_eq!(sizes(&mut phone), of(16_384, 1000));
+    phone.control(Setup::set_interface(5, 1), &[]).unwrap();
+    assert_eq!(sizes(&mut phone), of(16_384, 1000));
+    phone.control(Setup::set_interface(5, 0), &[]).unwrap();
+    assert_eq!(sizes(&mut phone), of(32_768, 1514));
+    // A host that sets first and resets then gets longer blocks than it asked for.
+    phone.control(Setup::set_interface(5, 1), &[]).unwrap();
+    for _ in 0..20 {
+        phone.send_frame(&[1; 1514]);
+    }
+    assert!(phone.bulk_in(0x87, 65_536).unwrap().unwrap().len() > 16_384);
+}
+
+#[test]
 fn frames_go_both_ways_through_the_private_function() {
     let (mut phone, parameters) = open(&[]);
     let mut encoder = Encoder::new(Layout::to_device(&parameters, 512));

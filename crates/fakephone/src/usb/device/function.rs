@@ -109,13 +109,16 @@ impl Function {
 
     /// As it is after the configuration is set.
     pub(super) fn reset(&mut self) {
-        self.input_size = PARAMETERS.in_max_size;
-        self.max_datagram = MAX_SEGMENT;
         self.set_open(false);
     }
 
-    /// The data interface has another alternate setting. Source: NCM 1.0 §7.2.
+    /// The data interface has an alternate setting anew; the one without endpoints forgets what hosts have set.
+    /// Source: NCM 1.0 §7.2.
     pub(super) fn set_open(&mut self, open: bool) {
+        if !open {
+            self.input_size = PARAMETERS.in_max_size;
+            self.max_datagram = MAX_SEGMENT;
+        }
         self.open = open;
         self.encoder = encoder(self.input_size);
         self.decoder = decoder();
