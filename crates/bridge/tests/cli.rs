@@ -87,5 +87,7 @@ fn packages_get_completions_and_a_manual_page() {
         assert!(String::from_utf8(text).unwrap().contains("check-config"), "{shell}");
     }
     let man = String::from_utf8(bridge(&["man"]).stdout).unwrap();
-    assert!(man.contains("iosmux\\-bridge") && man.contains("RESTORE"), "{man}");
+    for words in ["iosmux\\-bridge", "RESTORE", "COMPLETIONS"] {
+        assert!(man.contains(words), "{words} is not in {man}");
+    }
 }

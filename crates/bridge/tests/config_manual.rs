@@ -1,8 +1,23 @@
-//! docs/bridge.md names every key and every reason, and its example is valid.
+//! docs/bridge.md names every command, every key and every reason, and its example is valid.
 
 use iosmux_bridge::config::Settings;
 
 const MANUAL: &str = include_str!("../../../docs/bridge.md");
+
+#[test]
+fn every_command_is_named() {
+    let help =
+        std::process::Command::new(env!("CARGO_BIN_EXE_iosmux-bridge")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = rest.split_once("\n\n").unwrap();
+    let lines = commands.lines().filter(|line| !line.starts_with("   "));
+    let names: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"completions") && names.contains(&"man"), "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        assert!(MANUAL.contains(&format!("iosmux-bridge {name}")), "{name} is not named");
+    }
+}
 
 #[test]
 fn every_key_has_a_row() {

@@ -40,9 +40,8 @@ enum Command {
     Switch(mode::Switch),
     Restore(mode::Restore),
     CheckConfig(check_config::Arguments),
-    #[command(hide = true)]
     Completions(completions::Arguments),
-    #[command(hide = true)]
+    /// Print the manual page
     Man,
 }
 
@@ -90,7 +89,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_help());
-        for name in ["up", "run", "list", "switch", "restore", "check-config"] {
+        for name in ["up", "run", "list", "switch", "restore", "check-config", "completions", "man"] {
             let help = command.find_subcommand_mut(name).unwrap().render_long_help();
             insta::assert_snapshot!(format!("help_{}", name.replace('-', "_")), help);
         }
