@@ -43,6 +43,10 @@ impl Machine {
         if !self.open {
             return self.begin(now, Work::Open, out);
         }
+        if self.userspace.is_some() && self.wanted.driver == Driver::Kernel {
+            self.enter(State::Configured, None, out);
+            return self.begin(now, Work::StopUserspace, out);
+        }
         let Some(index) = self.userspace.or_else(|| self.kernel_interface(now, usb, ncm, out)) else {
             return;
         };
@@ -127,6 +131,10 @@ impl Machine {
             self.enter(State::NetdevUp, self.reason.clone().filter(|_| self.state == State::NetdevUp), out);
         }
         let Some(bridge) = self.picture.bridge.clone() else {
+            // Not out of the wanted one: it may be there, and the kernel gave no answer.
+            if port.master.is_some() && port.master == self.former && port.master == self.attached {
+                return self.begin(now, Work::Detach { port: port.index }, out);
+            }
             return self.held(now, Reason::BridgeMissing { bridge: self.wanted.bridge.clone() }, out);
         };
         match port.master {
@@ -160,6 +168,7 @@ impl Machine {
 
     fn begin_attach(&mut self, now: Duration, port: &Port, bridge: &Bridge, out: &mut Vec<Action>) {
         let isolated = self.wanted.isolated;
+        self.isolated = isolated;
         self.begin(now, Work::Attach { port: port.index, bridge: bridge.index, isolated }, out);
     }
 
@@ -167,7 +176,7 @@ impl Machine {
     fn port(&mut self, now: Duration, port: &Port, bridge: &Bridge, out: &mut Vec<Action>) {
         let first = self.attached.replace(bridge.index).is_none();
         if !port.up || !port.no_addresses || port.isolated != self.wanted.isolated {
-            if first || self.state != State::NetdevUp {
+            if first || self.state != State::NetdevUp || self.isolated != self.wanted.isolated {
                 self.enter(State::NetdevUp, None, out);
                 return self.begin_attach(now, port, bridge, out);
             }

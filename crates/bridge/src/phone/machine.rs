@@ -43,6 +43,10 @@ pub struct Machine {
     pub(super) userspace: Option<u32>,
     /// The bridge that the interface was made a port of.
     pub(super) attached: Option<u32>,
+    /// Whether it was to be isolated in it.
+    pub(super) isolated: bool,
+    /// The bridge that was wanted before.
+    pub(super) former: Option<u32>,
     pub(super) attaches: u32,
     pub(super) failures: u32,
     pub(super) has_ncm: bool,
@@ -105,6 +109,8 @@ impl Machine {
             unnamed: None,
             userspace: None,
             attached: None,
+            isolated: false,
+            former: None,
             attaches: 0,
             failures: 0,
             has_ncm: false,
@@ -163,6 +169,9 @@ impl Machine {
     /// Changes what is wanted. A phone that is allowed no more is to be stopped instead.
     pub fn want(&mut self, wanted: Wanted) {
         if self.wanted != wanted {
+            if self.wanted.bridge != wanted.bridge {
+                self.former = self.picture.bridge.as_ref().map(|bridge| bridge.index);
+            }
             self.wanted = wanted;
             self.hold = None;
         }

@@ -40,11 +40,12 @@ impl Machine {
                 return self.meddlers(now, by, out);
             }
             (Work::StartUserspace(_), Outcome::UserspaceStarted(index)) => {
-                self.userspace = Some(index);
+                // Another interface, which was in no bridge yet.
+                (self.userspace, self.attached) = (Some(index), None);
                 true
             }
             (Work::StopUserspace, Outcome::UserspaceStopped) => {
-                self.userspace = None;
+                (self.userspace, self.attached) = (None, None);
                 true
             }
             (Work::Attach { bridge, .. }, Outcome::Attached) => {
@@ -114,7 +115,7 @@ impl Machine {
         }
         if work == Work::StopUserspace {
             // It ends later, or has: its interface is used no more.
-            self.userspace = None;
+            (self.userspace, self.attached) = (None, None);
         }
         if self.leaving.is_some() {
             return self.failed_to_leave(now, work, &failure.to_string());

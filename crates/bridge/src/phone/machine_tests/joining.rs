@@ -143,6 +143,58 @@ fn another_bridge_is_wanted() {
 }
 
 #[test]
+fn a_bridge_that_is_wanted_no_longer_is_left_though_the_other_one_is_not_there() {
+    let reload = |world: &mut World| {
+        world.bridge = None;
+        world.machine.want(Wanted { bridge: "br1".to_owned(), ..wanted() });
+        world.event(Event::Refresh);
+        assert_eq!((world.state(), world.reason(), world.master), (State::Held, "bridge-missing", None));
+        world.bridge = Some(9);
+        world.look();
+        assert_eq!((world.state(), world.master), (State::Joined, Some(9)));
+    };
+    reload(&mut World::joined());
+
+    let mut world = World::joined();
+    world.bridge = None;
+    world.look();
+    assert_eq!(world.master, Some(3), "one without an answer from the kernel is not left");
+    world.bridge = Some(3);
+    reload(world.look());
+}
+
+#[test]
+fn another_driver_is_wanted() {
+    let mut world = World::new();
+    (world.ncm, world.configuration) = (true, Some(5));
+    for driver in [Driver::Userspace, Driver::Kernel, Driver::Userspace, Driver::Kernel] {
+        world.machine.want(Wanted { driver, ..wanted() });
+        world.event(Event::Refresh).look().pass(SECOND);
+        let userspace = (driver == Driver::Userspace).then_some(TAP);
+        assert_eq!(
+            (world.state(), world.machine.userspace(), world.tap),
+            (State::Joined, userspace, userspace.is_some())
+        );
+    }
+}
+
+#[test]
+fn isolation_is_wanted_before_and_after_it_joined() {
+    let mut world = World::new();
+    (world.ncm, world.configuration, world.port_state) = (true, Some(5), PortState::Listening);
+    world.look();
+    for (isolated, state) in
+        [(true, PortState::Listening), (false, PortState::Forwarding), (true, PortState::Forwarding)]
+    {
+        world.port_state = state;
+        world.machine.want(Wanted { isolated, ..wanted() });
+        world.event(Event::Refresh);
+        let joined = if state == PortState::Forwarding { State::Joined } else { State::NetdevUp };
+        assert_eq!((world.state(), world.isolated), (joined, isolated));
+    }
+}
+
+#[test]
 fn what_belongs_to_others_is_left_alone() {
     let mut world = World::new();
     (world.ncm, world.configuration, world.master) = (true, Some(5), Some(77));

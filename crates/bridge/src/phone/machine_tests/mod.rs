@@ -32,6 +32,7 @@ struct World {
     tap: bool,
     bridge: Option<u32>,
     master: Option<u32>,
+    isolated: bool,
     port_state: PortState,
     meddlers: Vec<Holder>,
     /// Failures of the next pieces of work, by what they are.
@@ -98,6 +99,7 @@ impl World {
             tap: false,
             bridge: Some(3),
             master: None,
+            isolated: false,
             port_state: PortState::Forwarding,
             meddlers: Vec::new(),
             failures: Vec::new(),
@@ -136,7 +138,7 @@ impl World {
                 up: self.master.is_some(),
                 master: self.master,
                 state: self.master.map(|_| self.port_state),
-                isolated: false,
+                isolated: self.isolated,
                 no_addresses: self.master.is_some(),
             }),
         }
@@ -181,8 +183,8 @@ impl World {
                 (self.tap, self.master) = (false, None);
                 Outcome::UserspaceStopped
             }
-            Work::Attach { bridge, .. } => {
-                self.master = Some(bridge);
+            Work::Attach { bridge, isolated, .. } => {
+                (self.master, self.isolated) = (Some(bridge), isolated);
                 Outcome::Attached
             }
             Work::Detach { .. } => {

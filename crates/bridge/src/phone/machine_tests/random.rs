@@ -20,6 +20,8 @@ enum Step {
     Answer,
     UserspaceEnded,
     Refresh,
+    /// A reload: another driver, isolation or bridge.
+    Want(Driver, bool, Option<Option<u32>>),
     Stop(bool),
     Tick,
 }
@@ -43,6 +45,8 @@ fn step() -> impl Strategy<Value = Step> {
         12 => Just(Step::Answer),
         1 => Just(Step::UserspaceEnded),
         1 => Just(Step::Refresh),
+        1 => (driver(), any::<bool>(), prop_oneof![Just(None), Just(Some(None)), Just(Some(Some(5)))])
+            .prop_map(|(driver, isolated, bridge)| Step::Want(driver, isolated, bridge)),
         1 => any::<bool>().prop_map(Step::Stop),
         6 => Just(Step::Tick),
     ]
@@ -156,6 +160,16 @@ impl Run {
                 }
             }
             Step::Refresh => return self.event(Event::Refresh),
+            Step::Want(driver, isolated, other) => {
+                let mut bridge = self.world.machine.wanted().bridge.clone();
+                if let Some(index) = other {
+                    // The old one stays, and what is in it.
+                    bridge.push('1');
+                    self.world.bridge = index;
+                }
+                self.world.machine.want(Wanted { driver, isolated, bridge, ..wanted() });
+                return self.event(Event::Refresh);
+            }
             Step::Stop(keep) => return self.event(Event::Stop { keep }),
             Step::Tick => return self.event(Event::Tick),
         }
