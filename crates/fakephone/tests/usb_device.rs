@@ -232,6 +232,39 @@ fn a_short_buffer_gets_the_block_in_parts() {
 }
 
 #[test]
+fn a_block_that_filled_its_last_buffer_is_ended_by_a_packet_of_no_bytes() {
+    let (mut phone, _) = open(&[]);
+    // The head, an NDP for forty frames, padding: what is before the frame.
+    phone.send_frame(&[9; 60]);
+    let head = phone.bulk_in(0x87, 16_384).unwrap().unwrap().len() - 60;
+    for (length, buffer, ended) in
+        [(1024, 512, true), (1024, 1024, true), (1024, 2048, false), (1023, 1023, false)]
+    {
+        phone.send_frame(&vec![9; length - head]);
+        let mut sizes = Vec::new();
+        while let Some(part) = phone.bulk_in(0x87, buffer).unwrap() {
+            sizes.push(part.len());
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), length);
+        assert_eq!(sizes.last() == Some(&0), ended, "{sizes:?}");
+        assert_eq!(sizes.len(), length.div_ceil(buffer) + usize::from(ended));
+    }
+}
+
+#[test]
+fn a_block_of_full_length_is_not_ended_by_a_packet_of_no_bytes() {
+    let (mut phone, _) = open(&[]);
+    let (setup, data) = ncm::set_ntb_input_size(4, 2048);
+    phone.control(setup, &data).unwrap();
+    phone.send_frame(&[9; 60]);
+    let head = phone.bulk_in(0x87, 2048).unwrap().unwrap().len() - 60;
+    phone.send_frame(&[9; 1000]);
+    phone.send_frame(&vec![9; 2048 - head - 1000]);
+    assert_eq!(phone.bulk_in(0x87, 2048).unwrap().unwrap().len(), 2048);
+    assert_eq!(phone.bulk_in(0x87, 2048), Ok(None));
+}
+
+#[test]
 fn endpoints_are_there_only_while_their_setting_is_chosen() {
     let (mut phone, _) = open(&[]);
     assert_eq!(phone.bulk_in(0x85, 512), Ok(None), "usbmux stays quiet");

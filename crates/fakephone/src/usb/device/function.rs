@@ -8,7 +8,7 @@ use iosmux_usb::ncm::{
     MIN_NTB_SIZE, Notification, NtbParameters, SET_CRC_MODE, SET_ETHERNET_PACKET_FILTER,
     SET_MAX_DATAGRAM_SIZE, SET_NTB_FORMAT, SET_NTB_INPUT_SIZE,
 };
-use iosmux_usb::ntb::{Decoder, Encoder, Layout, MAX_DATAGRAM, PushError};
+use iosmux_usb::ntb::{Decoder, Encoder, Layout, MAX_DATAGRAM, Ntb, PushError};
 
 use super::{Stall, Traffic};
 use crate::usb::descriptors::{BULK_PACKET, PRIVATE, STATUS_IN, TETHERING};
@@ -31,6 +31,31 @@ const PARAMETERS: NtbParameters = NtbParameters {
 /// Bits per second, both ways. Inferred; high speed's own.
 const SPEED: u32 = 480_000_000;
 
+/// The block to the host.
+#[derive(Debug, Default)]
+struct Sending {
+    block: Vec<u8>,
+    /// How much of it is sent.
+    sent: usize,
+    /// Whether a packet of no bytes must end it yet.
+    zero_length_packet: bool,
+}
+
+impl Sending {
+    /// The next part for a buffer of `max` bytes; `None` when the block has ended.
+    fn part(&mut self, max: usize) -> Option<Vec<u8>> {
+        if self.sent >= self.block.len() {
+            return std::mem::take(&mut self.zero_length_packet).then(Vec::new);
+        }
+        let end = self.sent.saturating_add(max).min(self.block.len());
+        let part = self.block.get(self.sent..end)?.to_vec();
+        self.sent = end;
+        // In a buffer with room left the packet of no bytes has come with the part.
+        self.zero_length_packet &= part.len() == max;
+        Some(part)
+    }
+}
+
 /// An NCM function and what waits in it.
 #[derive(Debug)]
 pub(super) struct Function {
@@ -47,8 +72,7 @@ pub(super) struct Function {
     decoder: Decoder,
     /// The transfer from the host that has not ended.
     partial: Vec<u8>,
-    /// The block to the host, and how much of it is sent.
-    sending: (Vec<u8>, usize),
+    sending: Sending,
     to_host: VecDeque<Vec<u8>>,
     from_host: VecDeque<Vec<u8>>,
     notifications: VecDeque<Vec<u8>>,
@@ -79,7 +103,7 @@ impl Function {
             encoder: encoder(PARAMETERS.in_max_size),
             decoder: decoder(),
             partial: Vec::new(),
-            sending: (Vec::new(), 0),
+            sending: Sending::default(),
             to_host: VecDeque::new(),
             from_host: VecDeque::new(),
             notifications: VecDeque::new(),
@@ -123,7 +147,7 @@ impl Function {
         self.encoder = encoder(self.input_size);
         self.decoder = decoder();
         self.partial.clear();
-        self.sending = (Vec::new(), 0);
+        self.sending = Sending::default();
         self.to_host.clear();
         self.from_host.clear();
         self.notifications.clear();
@@ -203,23 +227,20 @@ impl Function {
 
     /// At most `max` bytes of the next block to the host, or of the rest of the last one.
     pub(super) fn block(&mut self, max: usize) -> Option<Vec<u8>> {
-        if self.sending.1 >= self.sending.0.len() {
-            while let Some(frame) = self.to_host.front() {
-                match self.encoder.push(frame) {
-                    Ok(()) => self.traffic.to_host += 1,
-                    Err(PushError::Full(_)) => break,
-                    Err(_) => self.traffic.dropped += 1,
-                }
-                self.to_host.pop_front();
-            }
-            let block = self.encoder.finish()?;
-            self.sending = (block.bytes.to_vec(), 0);
+        if let Some(rest) = self.sending.part(max) {
+            return Some(rest);
         }
-        let (block, sent) = &mut self.sending;
-        let end = sent.saturating_add(max).min(block.len());
-        let part = block.get(*sent..end)?.to_vec();
-        *sent = end;
-        Some(part)
+        while let Some(frame) = self.to_host.front() {
+            match self.encoder.push(frame) {
+                Ok(()) => self.traffic.to_host += 1,
+                Err(PushError::Full(_)) => break,
+                Err(_) => self.traffic.dropped += 1,
+            }
+            self.to_host.pop_front();
+        }
+        let Ntb { bytes, zero_length_packet } = self.encoder.finish()?;
+        self.sending = Sending { block: bytes.to_vec(), sent: 0, zero_length_packet };
+        self.sending.part(max)
     }
 
     /// The next notification.
