@@ -289,6 +289,10 @@ fn the_tethering_function_says_that_it_is_connected_and_carries_nothing() {
     assert!(matches!(next(), (Notification::Speed { down: 480_000_000, .. }, 2)));
     assert_eq!(next(), (Notification::Connection { up: true }, 2));
     assert_eq!(phone.bulk_in(0x88, 16), Ok(None));
+    // A short buffer gets a notification in parts.
+    phone.control(Setup::set_interface(3, 1), &[]).unwrap();
+    let sizes = [10, 10, 10].map(|max| phone.bulk_in(0x88, max).unwrap().unwrap().len());
+    assert_eq!((sizes, phone.bulk_in(0x88, 10)), ([10, 6, 8], Ok(None)));
     let mut encoder = Encoder::new(Layout::to_device(&parameters, 512));
     encoder.push(&[1; 60]).unwrap();
     phone.bulk_out(0x05, encoder.finish().unwrap().bytes).unwrap();

@@ -122,6 +122,19 @@ fn a_device_descriptor_is_brought_and_an_unknown_one_stalls() {
 }
 
 #[test]
+fn a_request_in_the_wrong_direction_stalls_and_does_nothing() {
+    let mut host = Host::new(Mode::Initial, &[]);
+    let setup = Mode::Ncm.set();
+    let mut message = host.message(1, 0, 0, [0, 1], setup.to_bytes());
+    message.push(0);
+    assert_eq!(host.send(&message), [(3, 1, STALLED, 0, Vec::new())]);
+    assert_eq!(host.server.departure(), None);
+    // Without data there is no direction: Linux calls it outward. Source: Linux, drivers/usb/core/urb.c (usb_submit_urb).
+    let message = host.message(1, 0, 0, [0, 0], Setup { length: 0, ..setup }.to_bytes());
+    assert_eq!(host.send(&message), [(3, 2, OK, 0, Vec::new())]);
+}
+
+#[test]
 fn messages_come_in_any_pieces() {
     let mut host = Host::open(&[]);
     let mut encoder = Encoder::new(layout());

@@ -198,7 +198,7 @@ impl Device {
         self.usable(endpoint)?;
         for function in [&mut self.tethering, &mut self.private] {
             if function.status_in() == Some(endpoint) {
-                return Ok(function.notification());
+                return Ok(function.notification(max));
             }
             if function.bulk_in() == endpoint {
                 return Ok(function.block(max));

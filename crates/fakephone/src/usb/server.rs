@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::device::{Departure, Device};
+use super::device::{Departure, Device, Stall};
 use super::usbip::{self, Command, HEADER, Submit, UsbIpError};
 
 /// Transfers that wait at most. The bound is our own: the kernel's drivers keep some dozens.
@@ -84,6 +84,8 @@ impl Server {
 
     fn submit(&mut self, device: &mut Device, submit: Submit, data: &[u8]) -> Result<(), UsbIpError> {
         let answer = match submit.endpoint {
+            // Data in the direction that the setup packet doesn't say.
+            0 if submit.setup.is_in() && submit.setup.length > 0 => Err(Stall),
             0 | 0x80 => device.control(submit.setup, data),
             out if out & 0x80 == 0 => {
                 let taken = device.bulk_out(out, data);
@@ -107,8 +109,8 @@ impl Server {
             return Ok(());
         }
         match answer {
-            Ok(bytes) if submit.endpoint & 0x80 == 0 => {
-                debug_assert!(bytes.is_empty(), "nothing goes to the host here");
+            // Nothing goes to the host here.
+            Ok(_) if submit.endpoint & 0x80 == 0 => {
                 self.answer(submit.sequence, usbip::OK, submit.length, &[]);
             }
             Ok(mut bytes) => {

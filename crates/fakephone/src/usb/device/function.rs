@@ -243,9 +243,14 @@ impl Function {
         self.sending.part(max)
     }
 
-    /// The next notification.
-    pub(super) fn notification(&mut self) -> Option<Vec<u8>> {
-        self.notifications.pop_front()
+    /// At most `max` bytes of the next notification, or of the rest of the last one.
+    pub(super) fn notification(&mut self, max: usize) -> Option<Vec<u8>> {
+        let mut part = self.notifications.pop_front()?;
+        let rest = part.split_off(max.min(part.len()));
+        if !rest.is_empty() {
+            self.notifications.push_front(rest);
+        }
+        Some(part)
     }
 
     /// Whether another frame to the host has room; while nobody listens it needs none.
