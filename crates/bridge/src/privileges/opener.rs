@@ -27,6 +27,20 @@ const USB_MAJOR: u64 = 189;
 /// The longest wait for an answer, in seconds.
 const PATIENCE: i64 = 2;
 
+/// What is wrong when no answer comes.
+const ENDED: &str = "the process that opens USB nodes has ended; start the command again";
+
+/// A node: its bus and its number there.
+type Node = [u8; 2];
+
+/// The node that was asked for, and the error that its open had or 0.
+type Answer = [u8; 6];
+
+fn answer([bus, device]: Node, code: i32) -> Answer {
+    let [c0, c1, c2, c3] = code.to_ne_bytes();
+    [bus, device, c0, c1, c2, c3]
+}
+
 /// The process that opens nodes. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Opener {
@@ -43,14 +57,20 @@ impl Opener {
     /// Opens the node of a phone; the error is the one that the open had, `InvalidInput` when it is no phone's.
     pub(crate) fn open(&self, bus: u8, device: u8) -> io::Result<OwnedFd> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = [bus, device];
+        let request: Node = [bus, device];
         sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&request)], &[], MsgFlags::MSG_NOSIGNAL, None)?;
-        let mut answer = [0; 4];
-        let (length, file) = receive(&socket, &mut answer)?;
-        match (length, i32::from_ne_bytes(answer), file) {
-            (4, 0, Some(file)) => Ok(file),
-            (4, code, None) if code != 0 => Err(io::Error::from_raw_os_error(code)),
-            _ => Err(io::Error::other("the process that opens USB nodes has ended; start the command again")),
+        loop {
+            let mut bytes = Answer::default();
+            let (length, file) = receive(&socket, &mut bytes)?;
+            let [bus, device, code @ ..] = bytes;
+            match (i32::from_ne_bytes(code), file) {
+                _ if length != bytes.len() => return Err(io::Error::other(ENDED)),
+                // One that was waited for in vain comes late; another phone's node would be taken for this one's.
+                _ if [bus, device] != request => {}
+                (0, Some(file)) => return Ok(file),
+                (0, None) => return Err(io::Error::other(ENDED)),
+                (code, _) => return Err(io::Error::from_raw_os_error(code)),
+            }
         }
     }
 }
@@ -104,10 +124,9 @@ fn end(status: i32) -> ! {
 
 /// Answers until the other end is closed.
 fn serve(socket: &OwnedFd) {
-    let mut request = [0; 2];
+    let mut request = Node::default();
     while let Ok((2, None)) = receive(socket, &mut request) {
-        let [bus, device] = request;
-        let opened = open(bus, device);
+        let opened = open(request);
         let code = match &opened {
             Ok(_) => 0,
             Err(error) => error.raw_os_error().unwrap_or(Errno::EINVAL as i32),
@@ -115,7 +134,7 @@ fn serve(socket: &OwnedFd) {
         let descriptors: Vec<_> = opened.iter().map(|file| file.as_raw_fd()).collect();
         let rights = [ControlMessage::ScmRights(&descriptors)];
         let rights = if descriptors.is_empty() { &[][..] } else { &rights[..] };
-        let answer = code.to_ne_bytes();
+        let answer = answer(request, code);
         let flags = MsgFlags::MSG_NOSIGNAL;
         if sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&answer)], rights, flags, None).is_err() {
             return;
@@ -124,7 +143,7 @@ fn serve(socket: &OwnedFd) {
 }
 
 /// Opens a node after looking at it: a USB node, and a phone's.
-fn open(bus: u8, device: u8) -> io::Result<File> {
+fn open([bus, device]: Node) -> io::Result<File> {
     let path = format!("/dev/bus/usb/{bus:03}/{device:03}");
     let flags = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let node = std::fs::symlink_metadata(&path)?;
@@ -162,15 +181,30 @@ fn receive(socket: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Option<Owne
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
-    /// The process's own loop, on a thread.
-    fn opener() -> Opener {
+    fn pair() -> (OwnedFd, OwnedFd) {
         let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
         let (ours, theirs) = pair.unwrap();
         setsockopt(&ours, ReceiveTimeout, &TimeVal::seconds(PATIENCE)).unwrap();
+        (ours, theirs)
+    }
+
+    /// The process's own loop, on a thread.
+    fn opener() -> Opener {
+        let (ours, theirs) = pair();
         std::thread::spawn(move || serve(&theirs));
         Opener { socket: Mutex::new(ours), pid: 0 }
+    }
+
+    fn pass(socket: &OwnedFd, node: Node, file: &impl AsRawFd) {
+        let numbers = [file.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        let answer = answer(node, 0);
+        sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&answer)], &rights, MsgFlags::empty(), None)
+            .unwrap();
     }
 
     #[test]
@@ -183,25 +217,23 @@ mod tests {
 
     #[test]
     fn an_opener_that_has_ended_is_named() {
-        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-        let (ours, theirs) = pair.unwrap();
+        let (ours, theirs) = pair();
         drop(theirs);
         let opener = Opener { socket: Mutex::new(ours), pid: 0 };
         assert!(opener.open(1, 1).is_err());
     }
 
     #[test]
-    fn a_file_crosses_the_socket() {
-        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-        let (ours, theirs) = pair.unwrap();
-        let passed = [File::open("/proc/self/status").unwrap()];
-        let numbers = [passed[0].as_raw_fd()];
-        let rights = [ControlMessage::ScmRights(&numbers)];
-        sendmsg::<()>(theirs.as_raw_fd(), &[IoSlice::new(&[0; 4])], &rights, MsgFlags::empty(), None)
-            .unwrap();
-        let (length, file) = receive(&ours, &mut [0; 4]).unwrap();
+    fn a_node_that_comes_too_late_is_closed_and_never_taken_for_another() {
+        let (ours, theirs) = pair();
+        let opener = Opener { socket: Mutex::new(ours), pid: 0 };
+        let (mut late, node) = io::pipe().unwrap();
+        pass(&theirs, [1, 4], &node);
+        drop(node);
+        pass(&theirs, [1, 5], &File::open("/proc/self/status").unwrap());
         let mut text = String::new();
-        File::from(file.unwrap()).read_to_string(&mut text).unwrap();
-        assert!(length == 4 && text.starts_with("Name:"), "{text}");
+        File::from(opener.open(1, 5).unwrap()).read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("Name:"), "{text}");
+        assert_eq!(late.read(&mut [0]).unwrap(), 0, "nobody has the other end any more");
     }
 }
