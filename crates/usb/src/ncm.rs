@@ -32,6 +32,9 @@ pub const NTB_PARAMETERS_LENGTH: u16 = 28;
 pub const INPUT_SIZE: u32 = 16_384;
 /// The input size that a device must support at least, in bytes. Source: NCM 1.0 §6.2.7.
 pub const MIN_NTB_SIZE: u32 = 2048;
+/// The largest divisor and alignment that our blocks keep to. The bound is our own: the smallest block must have room for the
+/// longest frame behind its NDP. Linux' bound is the size of its blocks.
+pub const MAX_ALIGNMENT: u16 = 256;
 /// NTB16's block length is a 16 bit number. Source: NCM 1.0 table 3-1.
 pub const MAX_NTB16_SIZE: u32 = 65_535;
 
@@ -131,12 +134,6 @@ pub enum NtbParametersError {
         /// Its value in bytes.
         size: u32,
     },
-    /// An alignment that is no power of two from 4 on, or a remainder beyond its divisor.
-    #[error("the phone's NTB alignment {alignment:?} can't be kept to; replug the phone")]
-    Alignment {
-        /// What it said.
-        alignment: Alignment,
-    },
 }
 
 impl Alignment {
@@ -148,14 +145,15 @@ impl Alignment {
         })
     }
 
-    /// Refuses what NCM 1.0 table 6-3 forbids, and what leaves no room in the smallest block.
-    fn check(self) -> Result<Alignment, NtbParametersError> {
-        let bound = |number: u16| number.is_power_of_two() && u32::from(number) <= MIN_NTB_SIZE / 8;
-        if bound(self.divisor) && self.remainder < self.divisor && bound(self.ndp) && self.ndp >= 4 {
-            Ok(self)
-        } else {
-            Err(NtbParametersError::Alignment { alignment: self })
-        }
+    /// The alignment that our blocks keep to: this one, but 4, 0 and 4 for the numbers in it that make no sense or are above
+    /// [`MAX_ALIGNMENT`], as Linux has it. Source: NCM 1.0 table 6-3; Linux, drivers/net/usb/cdc_ncm.c (cdc_ncm_fix_modulus).
+    #[must_use]
+    pub fn kept(self) -> Alignment {
+        let bound = |number: u16| number.is_power_of_two() && number <= MAX_ALIGNMENT;
+        let divisor = if bound(self.divisor) { self.divisor } else { 4 };
+        let remainder = if self.remainder < divisor { self.remainder } else { 0 };
+        let ndp = if bound(self.ndp) && self.ndp >= 4 { self.ndp } else { 4 };
+        Alignment { divisor, remainder, ndp }
     }
 
     fn to_bytes(self) -> [u8; 6] {
@@ -166,7 +164,8 @@ impl Alignment {
 }
 
 impl NtbParameters {
-    /// From what GET_NTB_PARAMETERS brought, checked: with these a block can be made.
+    /// From what GET_NTB_PARAMETERS brought, checked: with these a block can be made, of the alignment that is
+    /// [`Alignment::kept`].
     pub fn parse(bytes: &[u8]) -> Result<NtbParameters, NtbParametersError> {
         let read = || {
             // Behind each alignment there are two bytes: reserved, and wNtbOutMaxDatagrams.
@@ -190,7 +189,6 @@ impl NtbParameters {
                 return Err(NtbParametersError::Size { which, size });
             }
         }
-        parameters.out_alignment.check()?;
         Ok(parameters)
     }
 
@@ -296,14 +294,26 @@ mod tests {
             parse(|it| it.out_max_size = 2047),
             NtbParametersError::Size { which: "dwNtbOutMaxSize", size: 2047 }
         );
-        for change in [
-            (|it| it.out_alignment.divisor = 0) as fn(&mut NtbParameters),
-            |it| it.out_alignment.divisor = 3,
-            |it| it.out_alignment.remainder = 4,
-            |it| it.out_alignment.ndp = 2,
-            |it| it.out_alignment.ndp = 32_768,
+    }
+
+    #[test]
+    fn an_alignment_that_can_not_be_kept_to_is_replaced_number_by_number() {
+        let alignment = |divisor, remainder, ndp| Alignment { divisor, remainder, ndp };
+        for kept in [alignment(4, 2, 4), alignment(1, 0, 256), alignment(256, 255, 8)] {
+            assert_eq!(kept.kept(), kept);
+        }
+        for (said, kept) in [
+            (alignment(0, 0, 4), alignment(4, 0, 4)),
+            (alignment(3, 2, 8), alignment(4, 2, 8)),
+            (alignment(512, 14, 4), alignment(4, 0, 4)),
+            (alignment(8, 8, 4), alignment(8, 0, 4)),
+            (alignment(8, 1, 2), alignment(8, 1, 4)),
+            (alignment(8, 1, 512), alignment(8, 1, 4)),
+            (alignment(u16::MAX, u16::MAX, 32_768), alignment(4, 0, 4)),
         ] {
-            assert!(matches!(parse(change), NtbParametersError::Alignment { .. }));
+            assert_eq!(said.kept(), kept, "{said:?}");
+            let parameters = NtbParameters { out_alignment: said, ..parameters() };
+            assert_eq!(NtbParameters::parse(&parameters.to_bytes()), Ok(parameters));
         }
     }
 

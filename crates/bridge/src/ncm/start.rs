@@ -106,7 +106,12 @@ async fn agree(device: &Device, control: u8) -> Result<(usize, NtbParameters), U
 
 /// How our blocks are.
 fn output(parameters: &NtbParameters, max_packet: u16) -> Layout {
-    Layout::to_device(parameters, max_packet).at_most(OUTPUT_SIZE)
+    let layout = Layout::to_device(parameters, max_packet).at_most(OUTPUT_SIZE);
+    let (asked, kept) = (parameters.out_alignment, layout.alignment);
+    if kept != asked {
+        tracing::warn!(?asked, ?kept, "the phone asks for an alignment of blocks that can't be kept to");
+    }
+    layout
 }
 
 /// A function that is carried.
@@ -193,5 +198,7 @@ mod tests {
         assert_eq!(sizes(65_536), (16_384, 65_536));
         assert_eq!(sizes(16_384), (16_384, 16_384));
         assert_eq!(sizes(8192), (8192, 8192));
+        let odd = NtbParameters { out_alignment: Alignment { ndp: 1024, ..alignment }, ..with(8192) };
+        assert_eq!(output(&odd, 512).alignment, alignment);
     }
 }

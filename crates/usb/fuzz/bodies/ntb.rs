@@ -62,7 +62,7 @@ fn keep_to(parameters: &NtbParameters) {
     let start = block.bytes.as_ptr() as usize;
     for frame in read {
         let payload = frame.as_ptr() as usize - start + ETHERNET_HEADER;
-        let alignment = parameters.out_alignment;
+        let alignment = layout.alignment;
         assert_eq!(payload % usize::from(alignment.divisor), usize::from(alignment.remainder));
     }
 }

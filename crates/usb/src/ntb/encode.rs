@@ -20,7 +20,7 @@ pub struct Layout {
     pub full: usize,
     /// Frames of a block at most.
     pub max_frames: u16,
-    /// Where its parts are.
+    /// Where its parts are: what was asked for, if that can be kept to.
     pub alignment: Alignment,
     /// wMaxPacketSize of the endpoint, in bytes.
     pub max_packet: u16,
@@ -46,6 +46,7 @@ impl Layout {
     fn new(max_size: u32, max_frames: u16, alignment: Alignment, max_packet: u16) -> Layout {
         let full = usize::try_from(max_size).unwrap_or(usize::MAX);
         let most = usize::try_from(MAX_NTB16_SIZE).unwrap_or_default();
+        let alignment = alignment.kept();
         Layout { max_size: full, full, max_frames, alignment, max_packet }.at_most(most)
     }
 
