@@ -110,6 +110,7 @@ impl Configuration {
             Functional::Union { control: own, data } if *own == control => Some(*data),
             _ => None,
         });
+        // Inferred (docs/research/gaps.md): without a union of its own it goes with the interface behind it.
         let data = union.unwrap_or(control.wrapping_add(1));
         let mut alternates =
             self.settings.iter().filter(|one| one.interface == data && one.class == DATA_CLASS);

@@ -81,8 +81,9 @@ fn functions_that_lack_something_are_named_and_the_other_one_is_found() {
     assert_eq!(changed(&ethernet, 2, 0x7f), [Err(FunctionError::NoEthernet { control: 2 }), Ok(4)]);
     let union = [5, 0x24, 6, 2, 3];
     assert_eq!(changed(&union, 4, 1), [Err(FunctionError::NoData { control: 2, data: 1 }), Ok(4)]);
-    // A union of another interface, or none: the next interface is taken, as cables of phones have it.
+    // A union of another interface, or none: the next interface is taken (inferred, docs/research/gaps.md).
     assert_eq!(changed(&union, 3, 9), [Ok(2), Ok(4)]);
+    assert_eq!(changed(&union, 2, 0x7f), [Ok(2), Ok(4)]);
     let bulk = [7, 5, 0x86, 2, 0, 2, 0, 9, 4, 4];
     assert_eq!(changed(&bulk, 3, 1), [Err(FunctionError::NoEndpoints { control: 2, data: 3 }), Ok(4)]);
     assert_eq!(changed(&bulk, 5, 0), [Err(FunctionError::NoEndpoints { control: 2, data: 3 }), Ok(4)]);

@@ -18,12 +18,17 @@ const INITIAL: [&[u8]; 4] = [
 /// Where PTP and usbmux are in configuration 3: behind its head of nine bytes, to its end.
 const PTP_LENGTH: usize = 9 + 3 * 7;
 
-/// The tethering function's notifications. That there is such an endpoint is known, its address is inferred.
+/// The tethering function's notifications. That there is such an endpoint is known, its address is inferred
+/// (docs/research/gaps.md).
 pub const STATUS_IN: u8 = 0x88;
 /// The control and data interface of the tethering function. Source: protocol.md §1.5.
 pub const TETHERING: [u8; 2] = [2, 3];
 /// The control and data interface of the private function. Source: protocol.md §1.5.
 pub const PRIVATE: [u8; 2] = [4, 5];
+/// The tethering function's bulk endpoints, from the host and to it. Source: protocol.md §1.5.
+pub const TETHERING_BULK: [u8; 2] = [0x05, 0x86];
+/// The private function's bulk endpoints, from the host and to it. Source: protocol.md §1.5.
+pub const PRIVATE_BULK: [u8; 2] = [0x06, 0x87];
 /// wMaxPacketSize of bulk endpoints in bytes. Source: USB 2.0 §5.8.3 (high speed).
 pub const BULK_PACKET: u16 = 512;
 
@@ -91,9 +96,9 @@ fn ncm_configuration(value: u8, faults: &[UsbFault]) -> Vec<u8> {
     let wrong = |what| faults.contains(&UsbFault::WrongDescriptors(what));
     let builder =
         ConfigurationBuilder::new(value, strings::CONFIGURATION, 0xc0, 250).with(ptp()).with(usbmux());
-    let mut builder = function(builder, TETHERING, 0, Some(STATUS_IN), [0x05, 0x86]);
+    let mut builder = function(builder, TETHERING, 0, Some(STATUS_IN), TETHERING_BULK);
     if !wrong(WrongDescriptors::NoPrivate) {
-        builder = function(builder, PRIVATE, 1, None, [0x06, 0x87]);
+        builder = function(builder, PRIVATE, 1, None, PRIVATE_BULK);
     }
     let mut bytes = builder.build();
     if wrong(WrongDescriptors::Lengths) {

@@ -11,7 +11,7 @@ use iosmux_usb::ncm::{
 use iosmux_usb::ntb::{Decoder, Encoder, Layout, MAX_DATAGRAM, Ntb, PushError};
 
 use super::{Stall, Traffic};
-use crate::usb::descriptors::{BULK_PACKET, PRIVATE, STATUS_IN, TETHERING};
+use crate::usb::descriptors::{BULK_PACKET, PRIVATE, PRIVATE_BULK, STATUS_IN, TETHERING, TETHERING_BULK};
 
 /// Frames that wait in one direction at most; a frame more is dropped. The bound is our own.
 const QUEUE: usize = 256;
@@ -82,12 +82,12 @@ pub(super) struct Function {
 impl Function {
     /// The public one, which carries nothing here.
     pub(super) fn tethering() -> Function {
-        Function::new(TETHERING[0], Some(STATUS_IN), [0x05, 0x86])
+        Function::new(TETHERING[0], Some(STATUS_IN), TETHERING_BULK)
     }
 
     /// The one that carries RSD.
     pub(super) fn private() -> Function {
-        Function { carries: true, ..Function::new(PRIVATE[0], None, [0x06, 0x87]) }
+        Function { carries: true, ..Function::new(PRIVATE[0], None, PRIVATE_BULK) }
     }
 
     fn new(control: u8, status_in: Option<u8>, [bulk_out, bulk_in]: [u8; 2]) -> Function {
