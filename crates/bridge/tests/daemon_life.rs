@@ -122,6 +122,24 @@ async fn two_phones_one_of_them_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_takes_long_delays_nothing_else() {
+    let desk = Desk::new();
+    desk.plug("1-2", UDID, &[]);
+    let mut daemon = run(&desk, "");
+    daemon.until_state("1-2", "joined").await;
+    desk.state().sysfs_takes = Duration::from_secs(600);
+    desk.changed();
+    sleep(Duration::from_millis(10)).await;
+    let began = Instant::now();
+    daemon.handle.ping().await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(10), "{:?}", began.elapsed());
+    // It is given back without a look, though one is wanted.
+    daemon.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(desk.state().modes, [3, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_at_any_moment_ends_and_gives_back() {
     for time in (0..800).step_by(20) {
         let desk = Desk::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::look::{Look, phones};
 use super::work::{Means, carry_out};
 use crate::config::Settings;
 use crate::phone::{Action, Event, Machine, Memory, Outcome, Policy, Reason, State, Work};
-use crate::ports::{Attached, Changes, LinkControl, UsbHost, UserspaceNcm};
+use crate::ports::{Address, Attached, Changes, LinkControl, UsbHost, UserspaceNcm};
 use crate::state::{Phone, Report};
 
 /// How often the world is looked at though nothing told of a change.
@@ -32,6 +32,10 @@ pub(super) struct Out {
     /// Whether the world was looked at, so that the report says something.
     pub(super) looked: bool,
 }
+
+/// What is on USB.
+type Found = io::Result<BTreeMap<Key, Attached>>;
+type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 type Results<U, N> = Finished<<U as UsbHost>::Device, <N as UserspaceNcm>::Running>;
 
@@ -52,6 +56,8 @@ pub(super) struct Actor<U: UsbHost, L: LinkControl, N: UserspaceNcm<Device = U::
     numbers: u64,
     /// Whether the world has to be looked at.
     stale: bool,
+    /// The look under way: sysfs makes one wait as long as a phone that does not answer is being asked by the kernel.
+    looking: Option<Looking>,
     ending: bool,
 }
 
@@ -85,6 +91,7 @@ where
             began: Instant::now(),
             numbers: 0,
             stale: true,
+            looking: None,
             ending: false,
         })
     }
@@ -97,21 +104,19 @@ where
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         loop {
-            if std::mem::take(&mut self.stale) {
-                self.look().await;
-            }
             self.tick();
             self.publish();
             if self.ending && self.phones.is_empty() {
                 return;
             }
-            if self.stale {
-                continue;
+            if self.looking.is_none() && std::mem::take(&mut self.stale) {
+                self.look();
             }
             let due = self.due();
             let polling = self.usb.is_none() || self.links.is_none();
             tokio::select! {
                 () = &mut shutdown, if !self.ending => self.end(),
+                found = found(&mut self.looking) => self.looked(found).await,
                 Some(finished) = self.results.recv() => self.finished(finished),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = changed(&mut self.usb) => self.stale = true,
@@ -122,17 +127,24 @@ where
         }
     }
 
-    /// Looks at the world and hands every machine its picture.
-    async fn look(&mut self) {
+    /// Begins to look at the world.
+    fn look(&mut self) {
         let ports = self.ports.clone();
-        let known = |key: &Key, attached: &Attached| {
-            let here = self.phones.get(key).and_then(|phone| phone.machine.picture().usb.as_ref());
-            here.is_some_and(|usb| usb.address == attached.address)
-        };
-        let found = match phones(&ports, known).await {
+        let here = self.phones.iter().filter_map(|(key, phone)| {
+            Some((key.clone(), phone.machine.picture().usb.as_ref()?.address.clone()))
+        });
+        let here: BTreeMap<Key, Address> = here.collect();
+        let known = move |key: &Key, attached: &Attached| here.get(key) == Some(&attached.address);
+        self.looking = Some(Box::pin(async move { phones(&ports, known).await }));
+    }
+
+    /// Hands every machine its picture.
+    async fn looked(&mut self, found: Found) {
+        let found = match found {
             Ok(found) => found,
             Err(error) => return tracing::warn!(%error, "USB can't be looked at"),
         };
+        let ports = self.ports.clone();
         let mut look = Look::new(&*ports);
         for key in self.phones.keys().cloned().collect::<Vec<_>>() {
             let Some(phone) = self.phones.get(&key) else { continue };
@@ -177,7 +189,7 @@ where
         let joined = joined(&phone.machine).filter(|_| state == State::Joined);
         let udid = phone.udid.as_ref().map(ToString::to_string);
         let happening = Happening { id: phone.id.clone(), udid, state, reason, joined };
-        told(&happening);
+        happening.log();
         // Nobody has to listen.
         let _ = self.out.happenings.send(happening);
     }
@@ -198,7 +210,8 @@ where
     fn act(&mut self, key: &Key, action: Action) {
         let Some(phone) = self.phones.get_mut(key) else { return };
         match action {
-            Action::Begin(Work::Look) => self.stale = true,
+            // What a look under way has seen may be from before.
+            Action::Begin(Work::Look) => (self.stale, self.looking) = (true, None),
             Action::Begin(work) => self.begin(key, work),
             Action::Abandon => phone.work = None,
             Action::Close => phone.device = None,
@@ -211,6 +224,8 @@ where
                 let memory = phone.machine.memory();
                 self.phones.remove(key);
                 self.memories.insert(key.clone(), memory);
+                // A look under way may have seen it.
+                self.stale |= self.looking.take().is_some();
             }
         }
     }
@@ -355,22 +370,12 @@ fn joined(machine: &Machine) -> Option<(String, String)> {
     Some((port.name.clone(), machine.wanted().bridge.clone()))
 }
 
-fn told(happening: &Happening) {
-    let udid = happening.udid.as_deref();
-    let (port, state) = (happening.id.as_str(), happening.state.name());
-    match &happening.reason {
-        None => tracing::info!(UDID = udid, port, state, "the phone {}", happening.state.words()),
-        Some(reason) => tracing::warn!(
-            UDID = udid,
-            port,
-            state,
-            reason = reason.name(),
-            next = reason.next_step(),
-            "the phone {}: {}",
-            happening.state.words(),
-            reason.text()
-        ),
-    }
+/// Waits for the end of a look.
+async fn found(looking: &mut Option<Looking>) -> Found {
+    let Some(look) = looking else { return pending().await };
+    let found = look.await;
+    *looking = None;
+    found
 }
 
 /// Waits for a change; when they are followed no longer the world is looked at more often instead.

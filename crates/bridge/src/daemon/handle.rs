@@ -28,6 +28,26 @@ pub struct Happening {
     pub joined: Option<(String, String)>,
 }
 
+impl Happening {
+    pub(super) fn log(&self) {
+        let udid = self.udid.as_deref();
+        let (port, state) = (self.id.as_str(), self.state.name());
+        match &self.reason {
+            None => tracing::info!(UDID = udid, port, state, "the phone {}", self.state.words()),
+            Some(reason) => tracing::warn!(
+                UDID = udid,
+                port,
+                state,
+                reason = reason.name(),
+                next = reason.next_step(),
+                "the phone {}: {}",
+                self.state.words(),
+                reason.text()
+            ),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Command {
     Reconfigure(Box<Settings>),

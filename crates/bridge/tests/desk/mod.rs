@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) meddlers: Vec<Holder>,
     /// Whether a newer usbmuxd runs, which sends phones in mode 3 back.
     pub(crate) usbmuxd: bool,
+    /// How long sysfs makes who reads it wait.
+    pub(crate) sysfs_takes: Duration,
     /// Whether nodes may be opened.
     pub(crate) may_open: bool,
     pub(crate) open_handles: usize,
@@ -91,6 +93,7 @@ impl Desk {
             names: true,
             meddlers: Vec::new(),
             usbmuxd: false,
+            sysfs_takes: Duration::ZERO,
             may_open: true,
             open_handles: 0,
             drivers: 0,

@@ -32,6 +32,8 @@ impl UsbHost for FakeUsb {
     }
 
     async fn list(&self) -> io::Result<Vec<Attached>> {
+        let takes = self.0.state().sysfs_takes;
+        tokio::time::sleep(takes).await;
         let state = self.0.state();
         let attached = |(id, phone): (&String, &Plugged)| {
             let number = phone.number?;
