@@ -107,19 +107,18 @@ mod tests {
 
     const UDID: &str = "00008020-0000000000001234";
 
-    fn told(reason: Option<Reason>) -> state::Report {
+    fn told(reason: Option<&Reason>) -> state::Report {
         let text = format!(r#"{{"id":"1-2","udid":"{UDID}","state":"held","netdevs":[]}}"#);
         let phone: Phone = serde_json::from_str(&text).unwrap();
-        let phone = Phone { reason: reason.as_ref().map(Why::from), ..phone };
+        let phone = Phone { reason: reason.map(Why::from), ..phone };
         state::Report { pid: Some(812), ..state::Report::new(vec![phone]) }
     }
 
     #[test]
     fn a_daemon_has_the_phones_that_it_runs_whatever_they_wait_for() {
         let udid: Udid = UDID.parse().unwrap();
-        for reason in
-            [None, Some(Reason::TooOld), Some(Reason::BridgeMissing { bridge: "virbr0".to_owned() })]
-        {
+        let missing = Reason::BridgeMissing { bridge: "virbr0".to_owned() };
+        for reason in [None, Some(&Reason::TooOld), Some(&missing)] {
             assert_eq!(holder(&told(reason), &udid), Some(812));
         }
         let other: Udid = "00008020-0000000000005678".parse().unwrap();
@@ -128,6 +127,6 @@ mod tests {
 
     #[test]
     fn a_daemon_has_no_phone_that_its_configuration_leaves_out() {
-        assert_eq!(holder(&told(Some(Reason::NotAllowed)), &UDID.parse().unwrap()), None);
+        assert_eq!(holder(&told(Some(&Reason::NotAllowed)), &UDID.parse().unwrap()), None);
     }
 }
