@@ -6,11 +6,9 @@ use iosmux_usb::mode::ACCEPTED;
 use iosmux_usb::{Mode, Udid};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::phone::Usb;
+use crate::phone::{RE_ENUMERATION, Usb};
 use crate::ports::{Attached, LONGEST, UsbDevice, UsbError, UsbHost};
 
-/// How long a phone may take to come back.
-pub const RE_ENUMERATION: Duration = Duration::from_secs(10);
 /// How often it is looked for.
 const OFTEN: Duration = Duration::from_millis(100);
 

@@ -5,6 +5,7 @@ mod desk;
 use std::time::Duration;
 
 use desk::{BRIDGE, Desk, OTHER, Running, UDID, run};
+use iosmux_bridge::config::Settings;
 use iosmux_bridge::ports::{Holder, PortState};
 use iosmux_fakephone::usb::UsbFault;
 use iosmux_fakephone::usb::fault::WrongDescriptors;
@@ -128,7 +129,7 @@ async fn fastcharge_is_answered_and_named_when_it_goes_on() {
     let (name, text) = daemon.until_held("1-2").await;
     assert_eq!(name, "configuration-taken");
     assert!(text.contains("modprobe -r apple_mfi_fastcharge"), "{text}");
-    daemon.handle.refresh().await.unwrap();
+    daemon.handle.reconfigure(Settings::from_text(None, "").unwrap()).await.unwrap();
     daemon.until_state("1-2", "joined").await;
     daemon.stop().await;
 }

@@ -284,7 +284,6 @@ where
         match command {
             // Who asked may have gone.
             Command::Ping(answer) => drop(answer.send(())),
-            Command::Refresh => self.each(|_| Event::Refresh),
             Command::Reconfigure(settings) => self.reconfigure(*settings),
         }
     }

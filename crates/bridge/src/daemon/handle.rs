@@ -51,7 +51,6 @@ impl Happening {
 #[derive(Debug)]
 pub(super) enum Command {
     Reconfigure(Box<Settings>),
-    Refresh,
     Ping(oneshot::Sender<()>),
 }
 
@@ -85,14 +84,6 @@ impl Handle {
     /// When it has ended.
     pub async fn reconfigure(&self, settings: Settings) -> Result<(), Ended> {
         self.commands.send(Command::Reconfigure(Box::new(settings))).await.map_err(|_| Ended)
-    }
-
-    /// Tries again what is held.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub async fn refresh(&self) -> Result<(), Ended> {
-        self.commands.send(Command::Refresh).await.map_err(|_| Ended)
     }
 
     /// Returns as soon as the part that decides has time.

@@ -1,6 +1,5 @@
 //! Carrying work out. Every piece has [`LONGEST`].
 
-use std::future::Future;
 use std::sync::Arc;
 
 use super::Ports;
@@ -52,7 +51,8 @@ where
         Work::GetMode => Outcome::Mode(device()?.get_mode().await?),
         Work::SetMode(mode) => Outcome::ModeSet(device()?.set_mode(mode).await?),
         Work::SetConfiguration(value) => {
-            usb(device()?.set_configuration(value), Outcome::ConfigurationSet).await?
+            device()?.set_configuration(value).await?;
+            Outcome::ConfigurationSet
         }
         Work::FindMeddlers => Outcome::Meddlers(ports.usb.meddlers(&address()?).await),
         Work::StartUserspace(function) => {
@@ -75,12 +75,4 @@ where
         Work::Inspect => Outcome::Inspected(ports.links.dropped().await),
     };
     Ok(What::Event(Event::Done(outcome)))
-}
-
-async fn usb(
-    work: impl Future<Output = Result<(), crate::ports::UsbError>>,
-    outcome: Outcome,
-) -> Result<Outcome, Failure> {
-    work.await?;
-    Ok(outcome)
 }

@@ -35,6 +35,6 @@ pub use event::{Action, Event, Failure, Outcome, Work};
 pub use machine::Machine;
 pub use memory::Memory;
 pub use picture::{Layout, Ncm, Picture, Usb};
-pub use policy::{Driver, Policy, Wanted};
+pub use policy::{Driver, Policy, RE_ENUMERATION, Wanted};
 pub use reason::Reason;
 pub use state::State;

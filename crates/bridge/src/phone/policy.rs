@@ -7,6 +7,9 @@ use iosmux_usb::Mode;
 use super::reason::Reason;
 use crate::ports::LONGEST;
 
+/// From SET_MODE's answer to the phone's return.
+pub const RE_ENUMERATION: Duration = Duration::from_secs(10);
+
 /// Which NCM driver carries frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Driver {
@@ -39,7 +42,7 @@ pub struct Wanted {
 pub struct Policy {
     /// One piece of work; the runner's own bound is [`LONGEST`].
     pub work: Duration,
-    /// From SET_MODE's answer to the phone's return.
+    /// See [`RE_ENUMERATION`].
     pub re_enumeration: Duration,
     /// How long udev may take to give the node of a phone that arrived to its group.
     pub node: Duration,
@@ -80,7 +83,7 @@ impl Default for Policy {
         let (seconds, milliseconds) = (Duration::from_secs, Duration::from_millis);
         Self {
             work: LONGEST.saturating_add(seconds(1)),
-            re_enumeration: seconds(10),
+            re_enumeration: RE_ENUMERATION,
             node: seconds(2),
             rule: milliseconds(250),
             netdev: seconds(3),
