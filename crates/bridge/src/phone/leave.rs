@@ -81,7 +81,7 @@ impl Machine {
         if leaving.keep {
             return self.finish(now, None, out);
         }
-        self.give_back(now, leaving, out);
+        self.give_back(now, &leaving, out);
     }
 
     /// The interface that is a port of our bridge, by this run or one before.
@@ -92,7 +92,7 @@ impl Machine {
         (Some(master) == ours || Some(master) == self.attached).then_some(port.index)
     }
 
-    fn give_back(&mut self, now: Duration, leaving: Leaving, out: &mut Vec<Action>) {
+    fn give_back(&mut self, now: Duration, leaving: &Leaving, out: &mut Vec<Action>) {
         // Its departure to one mode or the other is awaited; the deadlines are above.
         if self.sent.is_some_and(|sent| now < sent.until) || leaving.restored.is_some() {
             return;
