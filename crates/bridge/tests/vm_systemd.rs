@@ -102,7 +102,12 @@ async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
     let back = || configuration(0).filter(|(_, configurations)| configurations == "4");
     until("it is back", PATIENCE, back).await;
     tokio::time::sleep(Duration::from_secs(8)).await;
-    assert_eq!((property("ActiveState"), phone.state().borrow().mode), ("inactive".into(), 1), "{}", journal());
+    assert_eq!(
+        (property("ActiveState"), phone.state().borrow().mode),
+        ("inactive".into(), 1),
+        "{}",
+        journal()
+    );
     assert!(ports().is_empty());
     said("systemctl", &["start", UNIT]);
     until("joined again", 2 * PATIENCE, || installed_row(0, "joined")).await;

@@ -35,6 +35,15 @@ pub(crate) enum Failure {
         /// The daemon.
         pid: u32,
     },
+    /// A daemon has every phone.
+    #[error(
+        "iosmux-bridge runs already (process {pid}) and takes phones that are plugged in: stop it, or name phones that its \
+         `allow` leaves out with --udid"
+    )]
+    Running {
+        /// The daemon.
+        pid: u32,
+    },
     /// The system refused.
     #[error("{action}: {source}")]
     System {
@@ -61,7 +70,7 @@ impl Failure {
             Self::Config(error) => error.exit(),
             Self::Privileges(error) => of(error),
             Self::Mode(error) => of(error),
-            Self::Taken { .. } => Exit::Failure,
+            Self::Taken { .. } | Self::Running { .. } => Exit::Failure,
             Self::System { source, .. } => of(source),
             Self::Io(error) => of(error),
         }

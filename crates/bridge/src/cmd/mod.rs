@@ -72,7 +72,11 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// Runs one thread for all that waits.
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A request to a phone that does not answer is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]

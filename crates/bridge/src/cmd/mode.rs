@@ -4,9 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use iosmux_bridge::oneoff::{Changed, set_mode};
-use iosmux_bridge::phone::Reason;
 use iosmux_bridge::privileges;
-use iosmux_bridge::state::{self, Phone};
 use iosmux_bridge::usb::Host;
 use iosmux_usb::{Mode, Udid};
 use serde::Serialize;
@@ -60,18 +58,8 @@ pub(super) fn switch(arguments: &Switch, out: &mut dyn Write) -> Result<(), Fail
 
 /// Brings it into mode 1.
 pub(super) fn restore(arguments: &Restore, out: &mut dyn Write) -> Result<(), Failure> {
-    if let Some(pid) = arguments.told.report().and_then(|report| holder(&report, &arguments.udid)) {
-        return Err(Failure::Taken { udid: arguments.udid.to_string(), pid });
-    }
+    arguments.told.refuse(Some(&arguments.udid))?;
     change(&arguments.udid, Mode::Initial, arguments.json, out)
-}
-
-/// The daemon that has this phone; one whose configuration leaves it out has it not.
-fn holder(report: &state::Report, udid: &Udid) -> Option<u32> {
-    let left_out =
-        |phone: &Phone| phone.reason.as_ref().is_some_and(|reason| reason.name == Reason::NotAllowed.name());
-    let has = |phone: &Phone| phone.udid.as_deref() == Some(udid.as_str()) && !left_out(phone);
-    report.pid.filter(|_| report.phones.iter().any(has))
 }
 
 fn change(udid: &Udid, mode: Mode, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -98,35 +86,4 @@ fn change(udid: &Udid, mode: Mode, json: bool, out: &mut dyn Write) -> Result<()
         }
         Ok(())
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use iosmux_bridge::state::Why;
-
-    const UDID: &str = "00008020-0000000000001234";
-
-    fn told(reason: Option<&Reason>) -> state::Report {
-        let text = format!(r#"{{"id":"1-2","udid":"{UDID}","state":"held","netdevs":[]}}"#);
-        let phone: Phone = serde_json::from_str(&text).unwrap();
-        let phone = Phone { reason: reason.map(Why::from), ..phone };
-        state::Report { pid: Some(812), ..state::Report::new(vec![phone]) }
-    }
-
-    #[test]
-    fn a_daemon_has_the_phones_that_it_runs_whatever_they_wait_for() {
-        let udid: Udid = UDID.parse().unwrap();
-        let missing = Reason::BridgeMissing { bridge: "virbr0".to_owned() };
-        for reason in [None, Some(&Reason::TooOld), Some(&missing)] {
-            assert_eq!(holder(&told(reason), &udid), Some(812));
-        }
-        let other: Udid = "00008020-0000000000005678".parse().unwrap();
-        assert_eq!(holder(&told(None), &other), None);
-    }
-
-    #[test]
-    fn a_daemon_has_no_phone_that_its_configuration_leaves_out() {
-        assert_eq!(holder(&told(Some(&Reason::NotAllowed)), &UDID.parse().unwrap()), None);
-    }
 }

@@ -10,7 +10,7 @@ use iosmux_bridge::privileges;
 use super::block_on;
 use super::failure::Failure;
 use super::start::start;
-use super::supervise::{Signals, supervise};
+use super::supervise::{Signals, keep_file, supervise};
 
 /// The configuration that is read when none is named.
 const DEFAULT_FILE: &str = "/etc/iosmux/bridge.toml";
@@ -49,7 +49,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let file = settings.state_file.clone();
         let (daemon, handle) = start(access, settings)?;
         let reload = || reload(arguments, &handle);
-        daemon.run(supervise(signals, &handle, file.as_deref(), reload)).await;
+        tokio::select! {
+            () = daemon.run(supervise(signals, &handle, reload)) => {}
+            // To the end: others go by it while phones are given back.
+            () = keep_file(&handle, file.as_deref()) => {}
+        }
         tracing::info!("ended");
         Ok(())
     })

@@ -40,16 +40,14 @@ impl Signals {
     }
 }
 
-/// Returns when SIGTERM or SIGINT comes. Until then `reload` is called for each SIGHUP, systemd is told what goes on, and
-/// the state file at `file` is kept; it goes with the future.
+/// Returns when SIGTERM or SIGINT comes. Until then `reload` is called for each SIGHUP, and systemd is told what goes on.
 pub(super) async fn supervise<R: Future<Output = ()>>(
     mut signals: Signals,
     handle: &Handle,
-    file: Option<&Path>,
     mut reload: impl FnMut() -> R,
 ) {
     let told = async {
-        tokio::join!(tell_status(handle), tell_alive(handle), keep_file(handle, file));
+        tokio::join!(tell_status(handle), tell_alive(handle));
     };
     let asked = async {
         loop {
@@ -113,8 +111,8 @@ async fn answers(handle: &Handle, within: Duration) -> bool {
     matches!(timeout(within, handle.ping()).await, Ok(Ok(())))
 }
 
-/// Writes every report; what can't be written is told once.
-async fn keep_file(handle: &Handle, path: Option<&Path>) {
+/// Writes every report, for ever; what can't be written is told once. The file goes with the future.
+pub(super) async fn keep_file(handle: &Handle, path: Option<&Path>) {
     let Some(path) = path else { return pending().await };
     let file = match StateFile::at(path) {
         Ok(file) => file,

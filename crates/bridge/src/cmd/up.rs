@@ -20,6 +20,7 @@ use super::block_on;
 use super::failure::Failure;
 use super::start::start;
 use super::supervise::Signals;
+use super::told::Told;
 
 /// The version of a JSON line.
 const SCHEMA: &str = "iosmux-bridge-up/1";
@@ -47,6 +48,8 @@ pub(super) struct Arguments {
     /// Print one line of JSON for each change
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    told: Told,
 }
 
 /// A driver, as it is written.
@@ -105,6 +108,10 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     // While there is one thread: the kernel keeps privileges by thread.
     let access = privileges::for_caller()?;
+    if arguments.udids.is_empty() {
+        arguments.told.refuse(None)?;
+    }
+    arguments.udids.iter().try_for_each(|udid| arguments.told.refuse(Some(udid)))?;
     block_on(async {
         let signals = Signals::follow()?;
         let (daemon, handle) = start(access, arguments.settings())?;

@@ -77,7 +77,11 @@ impl Frames for Tap {
 }
 
 // TUNSETIFF; the structure is longer than the code says. Source: Linux, linux/if_tun.h.
-nix::ioctl_readwrite_bad!(set_interface, nix::request_code_write!(b'T', 202, size_of::<libc::c_int>()), libc::ifreq);
+nix::ioctl_readwrite_bad!(
+    set_interface,
+    nix::request_code_write!(b'T', 202, size_of::<libc::c_int>()),
+    libc::ifreq
+);
 
 /// Makes the interface behind a file of [`TUN`]; its index.
 ///
@@ -85,7 +89,8 @@ nix::ioctl_readwrite_bad!(set_interface, nix::request_code_write!(b'T', 202, siz
 #[allow(unsafe_code, reason = "an ioctl")]
 fn make(file: &File) -> io::Result<u32> {
     let kind = libc::IFF_TAP | libc::IFF_NO_PI;
-    let flags = libc::__c_anonymous_ifr_ifru { ifru_flags: libc::c_short::try_from(kind).map_err(io::Error::other)? };
+    let flags =
+        libc::__c_anonymous_ifr_ifru { ifru_flags: libc::c_short::try_from(kind).map_err(io::Error::other)? };
     let mut request = libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: flags };
     for (place, byte) in request.ifr_name.iter_mut().zip(NAME.to_bytes()) {
         *place = byte.cast_signed();
