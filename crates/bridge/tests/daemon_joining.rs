@@ -104,6 +104,20 @@ async fn a_reload_moves_a_phone_to_another_bridge() {
     daemon.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_interface_that_is_no_bridge_is_waited_for_until_it_is_one() {
+    let desk = Desk::new();
+    desk.state().others.insert("eth0".to_owned());
+    desk.plug("1-2", UDID, &[]);
+    let mut daemon = run(&desk, "bridge = \"eth0\"");
+    assert_eq!(daemon.until_held("1-2").await.0, "not-a-bridge");
+    desk.change(|state| state.others.clear());
+    let bridge = desk.make_bridge("eth0");
+    daemon.until_state("1-2", "joined").await;
+    assert_eq!(desk.bridge_of("1-2"), Some(bridge));
+    daemon.stop().await;
+}
+
 /// All six orders in which phone, bridge and daemon appear.
 #[tokio::test(start_paused = true)]
 async fn they_may_appear_in_any_order() {

@@ -13,7 +13,14 @@ use crate::ports::{Attached, Bridge, LONGEST, LinkControl, LinkError, Port, UsbH
 /// One look: what is on USB, and bridges as far as they were asked for.
 pub(super) struct Look<'a, U, L, N> {
     ports: &'a Ports<U, L, N>,
-    bridges: BTreeMap<String, Option<Bridge>>,
+    bridges: BTreeMap<String, Named>,
+}
+
+/// What has a bridge's name: the bridge, or an interface that is none.
+#[derive(Clone, Default)]
+struct Named {
+    bridge: Option<Bridge>,
+    no_bridge: bool,
 }
 
 /// The phones on USB, by which they are. Of two with one UDID, which one of them made up, the one of `known` stays.
@@ -55,14 +62,21 @@ impl<'a, U, L: LinkControl, N> Look<'a, U, L, N> {
             Some(index) => self.port(index).await,
             None => None,
         };
-        Picture { usb, bridge: self.bridge(&machine.wanted().bridge).await, port }
+        let Named { bridge, no_bridge } = self.named(&machine.wanted().bridge).await;
+        Picture { usb, bridge, no_bridge, port }
     }
 
-    async fn bridge(&mut self, name: &str) -> Option<Bridge> {
+    async fn named(&mut self, name: &str) -> Named {
         if let Some(known) = self.bridges.get(name) {
             return known.clone();
         }
-        let found = answered(self.ports.links.bridge(name), "a bridge").await.flatten();
+        let question = async {
+            match self.ports.links.bridge(name).await {
+                Err(LinkError::NoBridge) => Ok(Named { bridge: None, no_bridge: true }),
+                found => found.map(|bridge| Named { bridge, no_bridge: false }),
+            }
+        };
+        let found = answered(question, "a bridge").await.unwrap_or_default();
         self.bridges.insert(name.to_owned(), found.clone());
         found
     }

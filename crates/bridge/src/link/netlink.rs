@@ -109,17 +109,12 @@ impl LinkControl for Links {
     }
 
     async fn bridge(&self, name: &str) -> Result<Option<Bridge>, LinkError> {
-        const ACTION: &str = "looking for the bridge";
         if name.is_empty() || name.len() > MAX_NAME {
             return Ok(None);
         }
         let found = self.handle.link().get().match_name(name.to_owned()).execute();
-        let Some(link) = one(ACTION, found).await? else { return Ok(None) };
-        let no_bridge = || {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "the interface is no bridge");
-            LinkError::Io { action: ACTION, source }
-        };
-        bridge(&link).map(Some).ok_or_else(no_bridge)
+        let Some(link) = one("looking for the bridge", found).await? else { return Ok(None) };
+        bridge(&link).map(Some).ok_or(LinkError::NoBridge)
     }
 
     async fn port(&self, index: u32) -> Result<Option<Port>, LinkError> {

@@ -163,7 +163,7 @@ impl From<LinkError> for Failure {
         match error {
             LinkError::Gone => Self::Gone,
             LinkError::Denied { .. } => Self::Denied { what: error.to_string() },
-            LinkError::Io { .. } => Self::Other(error.to_string()),
+            LinkError::NoBridge | LinkError::Io { .. } => Self::Other(error.to_string()),
         }
     }
 }

@@ -135,7 +135,11 @@ impl Machine {
             if port.master.is_some() && port.master == self.former && port.master == self.attached {
                 return self.begin(now, Work::Detach { port: port.index }, out);
             }
-            return self.held(now, Reason::BridgeMissing { bridge: self.wanted.bridge.clone() }, out);
+            let bridge = self.wanted.bridge.clone();
+            let no_bridge = self.picture.no_bridge;
+            let reason =
+                if no_bridge { Reason::NotABridge { bridge } } else { Reason::BridgeMissing { bridge } };
+            return self.held(now, reason, out);
         };
         match port.master {
             Some(master) if master == bridge.index => self.port(now, &port, &bridge, out),

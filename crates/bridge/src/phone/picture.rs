@@ -11,6 +11,8 @@ pub struct Picture {
     pub usb: Option<Usb>,
     /// The bridge that it is meant for.
     pub bridge: Option<Bridge>,
+    /// Whether an interface that is none has its name.
+    pub no_bridge: bool,
     /// The interface that [`Usb::interface`] names, or the userspace driver's.
     pub port: Option<Port>,
 }

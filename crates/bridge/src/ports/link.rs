@@ -70,6 +70,9 @@ pub enum LinkError {
     /// The interface is not there (any more).
     #[error("the interface is not there any more")]
     Gone,
+    /// The name is that of another kind of interface.
+    #[error("the interface is no bridge")]
+    NoBridge,
     /// CAP_NET_ADMIN is missing.
     #[error("{action} needs CAP_NET_ADMIN")]
     Denied {
@@ -97,7 +100,7 @@ pub trait LinkControl: Send + Sync + 'static {
     /// When nothing can be followed.
     fn changes(&self) -> io::Result<Self::Changes>;
 
-    /// The bridge of this name; none when there is none, [`LinkError::Io`] when the name is something else's.
+    /// The bridge of this name; none when there is none, [`LinkError::NoBridge`] when the name is something else's.
     ///
     /// # Errors
     /// [`LinkError`].

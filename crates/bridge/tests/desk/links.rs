@@ -17,7 +17,11 @@ impl LinkControl for FakeLinks {
     }
 
     async fn bridge(&self, name: &str) -> Result<Option<Bridge>, LinkError> {
-        Ok(self.0.state().bridges.get(name).cloned())
+        let state = self.0.state();
+        if state.others.contains(name) {
+            return Err(LinkError::NoBridge);
+        }
+        Ok(state.bridges.get(name).cloned())
     }
 
     async fn port(&self, index: u32) -> Result<Option<Port>, LinkError> {

@@ -9,7 +9,7 @@ mod links;
 mod ncm;
 mod usb;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(crate) struct Plugged {
 pub(crate) struct State {
     pub(crate) phones: BTreeMap<String, Plugged>,
     pub(crate) bridges: BTreeMap<String, Bridge>,
+    /// Interfaces that are no bridges.
+    pub(crate) others: BTreeSet<String>,
     pub(crate) ports: BTreeMap<u32, Port>,
     /// Whether the kernel's cdc_ncm binds a function without a status endpoint.
     pub(crate) binds_private: bool,
@@ -88,6 +90,7 @@ impl Desk {
         let state = State {
             phones: BTreeMap::new(),
             bridges: BTreeMap::new(),
+            others: BTreeSet::new(),
             ports: BTreeMap::new(),
             binds_private: true,
             names: true,

@@ -118,6 +118,19 @@ fn a_bridge_is_waited_for_and_rejoined_under_another_index() {
 }
 
 #[test]
+fn an_interface_that_is_no_bridge_is_told_and_joined_once_it_is_one() {
+    let mut world = World::new();
+    (world.bridge, world.no_bridge) = (None, true);
+    world.look().leave_bus().come_back(true).pass(SECOND);
+    assert_eq!((world.state(), world.reason()), (State::Held, "not-a-bridge"));
+    world.no_bridge = false;
+    world.look();
+    assert_eq!((world.state(), world.reason()), (State::Held, "bridge-missing"));
+    world.bridge = Some(3);
+    assert_eq!((world.look().state(), world.master), (State::Joined, Some(3)));
+}
+
+#[test]
 fn a_forward_delay_is_named_and_ends() {
     let mut world = World::new();
     (world.ncm, world.configuration, world.port_state) = (true, Some(5), PortState::Listening);

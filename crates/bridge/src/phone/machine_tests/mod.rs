@@ -31,6 +31,7 @@ struct World {
     kernel_binds: bool,
     tap: bool,
     bridge: Option<u32>,
+    no_bridge: bool,
     master: Option<u32>,
     isolated: bool,
     port_state: PortState,
@@ -98,6 +99,7 @@ impl World {
             kernel_binds: true,
             tap: false,
             bridge: Some(3),
+            no_bridge: false,
             master: None,
             isolated: false,
             port_state: PortState::Forwarding,
@@ -131,6 +133,7 @@ impl World {
         Picture {
             usb: self.here.then_some(usb),
             bridge: self.bridge.map(bridge),
+            no_bridge: self.no_bridge,
             port: index.map(|index| Port {
                 index,
                 name: "iosmux0".to_owned(),
