@@ -219,7 +219,8 @@ impl Machine {
         self.enter(State::Joined, None, out);
         self.joined_at.get_or_insert(now);
         self.shown_at.get_or_insert(now);
-        if !std::mem::replace(&mut self.inspected, true) {
+        if self.inspected.is_none_or(|at| now.saturating_sub(at) >= self.policy.firewall) {
+            self.inspected = Some(now);
             self.begin(now, Work::Inspect, out);
         }
     }

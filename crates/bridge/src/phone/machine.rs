@@ -55,7 +55,8 @@ pub struct Machine {
     pub(super) joined_at: Option<Duration>,
     /// Since when it is on the bridge, or waits with its NCM configuration for what has a name.
     pub(super) shown_at: Option<Duration>,
-    pub(super) inspected: bool,
+    /// When the firewall was looked at last.
+    pub(super) inspected: Option<Duration>,
     pub(super) dropped: Option<Dropped>,
     pub(super) state: State,
     pub(super) reason: Option<Reason>,
@@ -117,7 +118,7 @@ impl Machine {
             switched: false,
             joined_at: None,
             shown_at: None,
-            inspected: false,
+            inspected: None,
             dropped: None,
             state: State::Seen,
             reason: None,
@@ -291,7 +292,7 @@ impl Machine {
         (self.hold, self.pause) = (None, None);
         (self.refusals, self.unswitched, self.taken, self.attaches, self.failures) = (0, 0, 0, 0, 0);
         self.memory.clear();
-        self.inspected = false;
+        self.inspected = None;
         if self.work.is_none() {
             self.begin(now, Work::Look, out);
         }

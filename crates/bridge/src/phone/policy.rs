@@ -74,6 +74,8 @@ pub struct Policy {
     pub quick: Duration,
     /// A mode that is lost within this time of joining was taken away or forgotten, whoever did it: nobody unplugs that fast.
     pub blink: Duration,
+    /// Between two looks at the firewall of a phone that is joined: others change it at any time.
+    pub firewall: Duration,
     /// What is remembered of a phone that is away.
     pub memory: Duration,
 }
@@ -99,6 +101,7 @@ impl Default for Policy {
             settled: seconds(10),
             quick: seconds(2),
             blink: milliseconds(300),
+            firewall: seconds(60),
             memory: seconds(60),
         }
     }

@@ -35,6 +35,16 @@ fn what_is_done_already_is_not_done_again() {
 }
 
 #[test]
+fn the_firewall_is_looked_at_again_while_a_phone_is_joined() {
+    let mut world = World::joined();
+    world.look();
+    assert_eq!(world.count(Work::Inspect), 1, "not at each look");
+    world.pass(Policy::default().firewall).look();
+    assert_eq!(world.count(Work::Inspect), 2, "it may have changed");
+    assert_eq!(world.state(), State::Joined);
+}
+
+#[test]
 fn the_udev_rule_comes_first() {
     let mut world = World::new();
     (world.ncm, world.configuration) = (true, None);
