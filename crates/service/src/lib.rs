@@ -5,11 +5,15 @@
 //! | [`notify`] | what systemd is told: ready, what goes on, still alive, reloading, stopping |
 //! | [`log`] | where log lines go: the journal, a terminal, JSON; and which of them |
 //! | [`exit`] | the exit codes that scripts rely on |
+//! | [`signals`] | the signals that a daemon follows |
 //! | [`config`] | configuration files, and everything that is wrong with one |
+//! | [`packaging`] | completions and the manual page |
 
 pub mod config;
 pub mod exit;
 pub mod log;
 pub mod notify;
+pub mod packaging;
+pub mod signals;
 
 pub use exit::Exit;

@@ -1,8 +1,10 @@
 //! What systemd is told: ready, what goes on, still alive, reloading, stopping. Elsewhere nobody listens.
 
+use std::future::{Future, pending};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Characters of a status at most.
 const LONGEST: usize = 512;
@@ -32,13 +34,24 @@ pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
 }
 
-/// Still alive.
-pub fn alive() {
-    send(&[NotifyState::Watchdog]);
+/// Tells systemd's watchdog, for ever, but only while the part that decides `answers` in time: one that hangs is ended and
+/// started again.
+pub async fn alive_while<A: Future<Output = bool>>(answers: impl Fn() -> A) {
+    let Some(often) = watchdog_interval() else { return pending().await };
+    let mut ticks = interval(often);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if timeout(often, answers()).await.unwrap_or(false) {
+            send(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!("the daemon does not answer; systemd will start it again if that goes on");
+        }
+    }
 }
 
-/// How often systemd wants to hear [`alive`]: twice in the time after which it would end us. Source: sd_watchdog_enabled(3).
-pub fn alive_interval() -> Option<Duration> {
+/// Twice in the time after which systemd would end us. Source: sd_watchdog_enabled(3).
+fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|longest| longest / 2).filter(|interval| !interval.is_zero())
 }
 

@@ -5,12 +5,11 @@ use std::io::Write;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use iosmux_service::log::LevelFilter;
+use iosmux_service::packaging::{self, Completions};
 
 mod check_config;
-mod completions;
 mod failure;
 mod list;
-mod man;
 mod mode;
 mod run;
 mod start;
@@ -40,7 +39,7 @@ enum Command {
     Switch(mode::Switch),
     Restore(mode::Restore),
     CheckConfig(check_config::Arguments),
-    Completions(completions::Arguments),
+    Completions(Completions),
     /// Print the manual page
     Man,
 }
@@ -65,8 +64,8 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Switch(arguments) => mode::switch(&arguments, out),
         Command::Restore(arguments) => mode::restore(&arguments, out),
         Command::CheckConfig(arguments) => check_config::run(&arguments, out),
-        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command(), out),
-        Command::Man => man::run(Cli::command(), out),
+        Command::Completions(arguments) => Ok(arguments.print(Cli::command(), out)?),
+        Command::Man => Ok(packaging::print_manual(Cli::command(), out)?),
     }
 }
 

@@ -6,11 +6,12 @@ use clap::Args;
 use iosmux_bridge::config::Settings;
 use iosmux_bridge::daemon::Handle;
 use iosmux_bridge::privileges;
+use iosmux_service::signals::Signals;
 
 use super::block_on;
 use super::failure::Failure;
 use super::start::start;
-use super::supervise::{Signals, keep_file, supervise};
+use super::supervise::{keep_file, supervise};
 
 /// The configuration that is read when none is named.
 const DEFAULT_FILE: &str = "/etc/iosmux/bridge.toml";

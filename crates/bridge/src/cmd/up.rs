@@ -11,6 +11,7 @@ use iosmux_bridge::daemon::Happening;
 use iosmux_bridge::phone::Driver;
 use iosmux_bridge::privileges;
 use iosmux_bridge::state::Why;
+use iosmux_service::signals::Signals;
 use iosmux_usb::Udid;
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
@@ -19,7 +20,6 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use super::block_on;
 use super::failure::Failure;
 use super::start::start;
-use super::supervise::Signals;
 use super::told::Told;
 
 /// The version of a JSON line.

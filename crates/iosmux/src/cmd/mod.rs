@@ -1,17 +1,17 @@
 //! The subcommands, one file each.
 
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use iosmux_service::packaging::{self, Completions};
 
 use crate::failure::{self, Told};
 use crate::output::Output;
 
-mod completions;
 #[cfg(target_os = "linux")]
 pub(crate) mod demo;
 mod doctor;
-mod man;
 mod status;
 
 /// An iPhone on a Linux host, in a macOS VM as if the VM owned the cable.
@@ -33,10 +33,9 @@ enum Command {
     Demo(demo::Arguments),
     Status(status::Arguments),
     Doctor(doctor::Arguments),
-    #[command(hide = true)]
-    Completions(completions::Arguments),
-    #[command(hide = true)]
-    Man(man::Arguments),
+    Completions(Completions),
+    /// Print the manual page
+    Man,
 }
 
 /// Runs the command of the command line. The process must still have one thread.
@@ -48,8 +47,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, &output),
         Command::Status(arguments) => status::run(&arguments, &output),
         Command::Doctor(arguments) => doctor::run(&arguments, &output),
-        Command::Completions(arguments) => completions::run(&arguments, &output),
-        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => {
+            arguments.print(Cli::command(), &mut io::stdout()).map_err(Into::into)
+        }
+        Command::Man => packaging::print_manual(Cli::command(), &mut io::stdout()).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,7 +66,6 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -77,7 +77,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_help());
-        for name in ["demo", "status", "doctor"] {
+        for name in ["demo", "status", "doctor", "completions", "man"] {
             let subcommand = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), subcommand.render_long_help());
         }

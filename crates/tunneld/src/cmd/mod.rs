@@ -4,12 +4,11 @@ use std::io::Write;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use iosmux_service::log::LevelFilter;
+use iosmux_service::packaging::{self, Completions};
 
 mod check_config;
-mod completions;
 mod failure;
 mod holder;
-mod man;
 mod resume;
 mod run;
 mod sources;
@@ -35,9 +34,8 @@ enum Command {
     Run(run::Arguments),
     Up(up::Arguments),
     CheckConfig(check_config::Arguments),
-    #[command(hide = true)]
-    Completions(completions::Arguments),
-    #[command(hide = true)]
+    Completions(Completions),
+    /// Print the manual page
     Man,
     #[command(hide = true, name = iosmux_tunneld::remoted::watchdog::COMMAND)]
     ResumeAbandoned(resume::Arguments),
@@ -56,8 +54,8 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Up(arguments) => up::run(&arguments, out),
         Command::CheckConfig(arguments) => check_config::run(&arguments, out),
-        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command(), out),
-        Command::Man => man::run(Cli::command(), out),
+        Command::Completions(arguments) => Ok(arguments.print(Cli::command(), out)?),
+        Command::Man => Ok(packaging::print_manual(Cli::command(), out)?),
         Command::ResumeAbandoned(arguments) => resume::run(&arguments, out),
     }
 }
@@ -76,7 +74,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_help());
-        for name in ["run", "up", "check-config"] {
+        for name in ["run", "up", "check-config", "completions", "man"] {
             let help = command.find_subcommand_mut(name).unwrap().render_long_help();
             insta::assert_snapshot!(format!("help_{}", name.replace('-', "_")), help);
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use iosmux_service::signals::Signals;
 use iosmux_tunneld::config::Settings;
 use iosmux_tunneld::daemon::{self, Daemon};
 use iosmux_tunneld::fleet::Fleet;
@@ -10,7 +11,7 @@ use iosmux_tunneld::fleet::Fleet;
 use super::failure::Failure;
 use super::holder;
 use super::sources::{self, Sources};
-use super::supervise::{Signals, supervise};
+use super::supervise::supervise;
 
 /// Run in the background of a service: keep a tunnel to every phone and serve the registry
 ///

@@ -1,79 +1,27 @@
 //! Beside a running daemon: signals, and what systemd is told, until the end is asked for.
 
 use std::future::{Future, pending};
-use std::io;
-use std::time::Duration;
 
 use iosmux_service::notify;
+use iosmux_service::signals::Signals;
 use iosmux_tunneld::fleet::Fleet;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::status;
-
-/// The signals that are followed, from the moment when this is made.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    /// Begins to follow them; they end the process no longer.
-    pub(super) fn follow() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for Ctrl-C, SIGTERM or the loss of the terminal.
-    pub(super) async fn end(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
-}
-
-/// Tells systemd of the end whoever asked for it: a signal, or a client of the registry, which ends the future unfinished.
-struct Stopping;
-
-impl Drop for Stopping {
-    fn drop(&mut self) {
-        notify::stopping();
-    }
-}
 
 /// Returns when SIGTERM or SIGINT comes. Until then `reload` is called for each SIGHUP, and systemd is told what goes on:
 /// that the daemon is ready at once, so this must be called when the registry listens.
 pub(super) async fn supervise<R: Future<Output = ()>>(
-    mut signals: Signals,
+    signals: Signals,
     fleet: &Fleet,
-    mut reload: impl FnMut() -> R,
+    reload: impl FnMut() -> R,
 ) {
     let line = status::line(&fleet.snapshot());
     notify::ready(&line);
-    let _stopping = Stopping;
-    let told = async {
-        tokio::join!(tell_status(fleet, line), tell_alive(fleet));
-    };
-    let asked = async {
-        loop {
-            tokio::select! {
-                _ = signals.terminate.recv() => break,
-                _ = signals.interrupt.recv() => break,
-                _ = signals.hang_up.recv() => {
-                    notify::reloading();
-                    reload().await;
-                    notify::ready(&status::line(&fleet.snapshot()));
-                }
-            }
-        }
-    };
-    tokio::select! { () = told => {}, () = asked => {} }
+    tokio::select! {
+        () = tell_status(fleet, line) => {}
+        () = notify::alive_while(|| answers(fleet)) => {}
+        () = signals.end_of_service(reload, || status::line(&fleet.snapshot())) => {}
+    }
 }
 
 /// Tells whenever the line is another than the one that was told.
@@ -91,23 +39,8 @@ async fn tell_status(fleet: &Fleet, mut told: String) {
     pending::<()>().await;
 }
 
-/// Tells systemd's watchdog only while the fleet answers: one that hangs is ended and started again.
-async fn tell_alive(fleet: &Fleet) {
-    let Some(often) = notify::alive_interval() else { return pending().await };
-    let mut ticks = interval(often);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if answers(fleet, often).await {
-            notify::alive();
-        } else {
-            tracing::error!("the fleet does not answer; systemd will start the daemon again if that goes on");
-        }
-    }
-}
-
-async fn answers(fleet: &Fleet, within: Duration) -> bool {
-    matches!(timeout(within, fleet.counters()).await, Ok(Ok(_)))
+async fn answers(fleet: &Fleet) -> bool {
+    fleet.counters().await.is_ok()
 }
 
 #[cfg(test)]
@@ -116,6 +49,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use iosmux_tunneld::fleet::{Command as Asked, channel};
     use iosmux_tunneld::model::{Snapshot, State};
@@ -130,7 +64,8 @@ mod tests {
     fn a_fleet_that_hangs_or_has_ended_does_not_answer() {
         block_on(async {
             let (fleet, mut inbox) = channel();
-            assert!(!answers(&fleet, Duration::from_millis(50)).await, "nobody carries the command out");
+            let hung = tokio::time::timeout(Duration::from_millis(50), answers(&fleet)).await;
+            assert!(hung.is_err(), "nobody carries the command out");
             drop(inbox.commands.recv().await);
             let served = tokio::spawn(async move {
                 let Some(Asked::Counters { answer }) = inbox.commands.recv().await else {
@@ -139,9 +74,9 @@ mod tests {
                 answer.send(Ok(Vec::new())).unwrap();
                 inbox
             });
-            assert!(answers(&fleet, SOON).await);
+            assert!(answers(&fleet).await);
             drop(served.await.unwrap());
-            assert!(!answers(&fleet, SOON).await, "it has ended");
+            assert!(!answers(&fleet).await, "it has ended");
         });
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use iosmux_service::signals::Signals;
 use iosmux_tunneld::fleet::Fleet;
 use iosmux_tunneld::model::{Happening, Identity, Snapshot, State, Tunnel};
 use serde::Serialize;
@@ -13,7 +14,6 @@ use tokio::sync::broadcast::error::RecvError;
 use super::failure::Failure;
 use super::run::{block_on, start};
 use super::sources::Sources;
-use super::supervise::Signals;
 
 /// The version of a JSON line.
 const SCHEMA: &str = "iosmux-tunneld-up/1";
