@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `phone` | attach and detach as the address comes and goes, announcement |
+//! | `error` | why it can't be, or can't go on |
 //! | `attach` | everything that listens while there is a link |
 //! | `face` | an RSD and who is connected: the link has one, every tunnel another |
 //! | [`peers`] | which RSD connection lives and when listeners are replaced; without I/O |
@@ -12,6 +13,7 @@
 //! | `tunnels`, `tunnel` | the listeners that hosts ask for, and each tunnel with its interface |
 
 mod attach;
+mod error;
 mod face;
 pub mod kind;
 mod network;
@@ -23,6 +25,7 @@ mod shared;
 mod tunnel;
 mod tunnels;
 
-pub use attach::{ListenError, RSD_PORT};
-pub use phone::{Error, Phone, PhoneConfig, Ready};
+pub use attach::RSD_PORT;
+pub use error::{Error, ListenError};
+pub use phone::{Phone, PhoneConfig, Ready};
 pub use shared::PhoneLimits;

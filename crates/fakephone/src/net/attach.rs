@@ -1,16 +1,15 @@
 //! One attach: everything a phone listens on while it has a link; dropped, all of it closes.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use iosmux_link::LinkAddress;
 use iosmux_mdns::io::Announcer;
 use tokio::sync::mpsc;
 
+use super::error::{Error, ListenError};
 use super::face::Face;
 use super::network::Network;
-use super::phone::Error;
 use super::services::Offer;
 use super::shared::{Shared, listen};
 use super::tunnels::Tunnels;
@@ -28,16 +27,6 @@ pub(super) struct Attach {
     network: Option<Network>,
     /// What ends the phone.
     broken: mpsc::Receiver<Error>,
-}
-
-/// A port that could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("can't listen at {address}: {source}")]
-pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
-    /// What the kernel said.
-    pub source: io::Error,
 }
 
 impl Attach {

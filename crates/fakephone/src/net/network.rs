@@ -15,8 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::attach::ListenError;
-use super::phone::Error;
+use super::error::{Error, ListenError};
 use super::shared::{Place, Shared, listen};
 use super::tunnels::{Requester, Tunnels};
 use crate::accessory::{self, Channel};

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use iosmux_link::{LinkAddress, LinkError, LinkWatch};
+use iosmux_link::{LinkAddress, LinkWatch};
 use iosmux_mdns::Service;
 use iosmux_mdns::io::{AnnounceConfig, Announcer};
-use iosmux_tunnel::io::TunError;
 use iosmux_xpc::rsd::Catalogue;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::attach::{Attach, ListenError, RSD_PORT};
+use super::attach::{Attach, RSD_PORT};
+use super::error::{Error, ListenError};
 use super::shared::{PhoneLimits, Shared};
-use crate::accessory::{AccessoryError, PairingConfig};
+use crate::accessory::PairingConfig;
 use crate::fault::Fault;
-use crate::identity::{Identity, NoUdid, Overrides};
+use crate::identity::{Identity, Overrides};
 use crate::version::IosVersion;
 
 /// The instance name of every phone, whatever its own name. Source: protocol.md §2 (auto-rename is disabled).
@@ -64,29 +64,6 @@ impl PhoneConfig {
             limits: PhoneLimits::default(),
         }
     }
-}
-
-/// Why a phone could not start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Nobody knows which phone it is.
-    #[error(transparent)]
-    Identity(#[from] NoUdid),
-    /// It has no long-term identity.
-    #[error(transparent)]
-    Accessory(#[from] AccessoryError),
-    /// A tunnel has no interface.
-    #[error("the phone's tunnels need /dev/net/tun: {0}")]
-    Tun(TunError),
-    /// The kernel can't be asked about the link.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// A port can't be opened.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// It can't be announced.
-    #[error("the phone can't be announced: {0}")]
-    Announce(#[from] iosmux_mdns::io::Error),
 }
 
 /// Where a phone is attached; printed as one JSON line by `fakephone net`.

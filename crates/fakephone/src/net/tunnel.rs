@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::error::Error;
 use super::face::Face;
-use super::phone::Error;
 use super::services::Offer;
 use super::shared::{Place, Shared};
 use crate::fault::{FaultStream, Step};

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::phone::Error;
+use super::error::Error;
 use super::shared::{BACKLOG, Shared, listen};
 use super::tunnel::{Door, Pending};
 use crate::accessory::{Opener, Refusal};
