@@ -10,6 +10,7 @@
 //! | [`server`] | the device behind USB/IP: transfers that wait; without I/O |
 //! | `vhci` | plugging into the kernel's virtual host controller |
 //! | `tap` | the phone's own network interface |
+//! | `hand`, `state`, `error` | what is done to it, where it is then, and why it can't be |
 //! | `phone`, `desk` | all of it together: [`UsbPhone`], and the task behind it |
 //! | [`played`] | what hosts do to phones behind everybody's back, for tests |
 //!
@@ -19,17 +20,23 @@ mod cord;
 pub mod descriptors;
 mod desk;
 pub mod device;
+mod error;
 pub mod fault;
+mod hand;
 mod phone;
 pub mod played;
 pub mod server;
+mod state;
 pub mod strings;
 mod tap;
 pub mod usbip;
 mod vhci;
 
 pub use device::{Departure, Device, DeviceConfig, Stall};
+pub use error::UsbPhoneError;
 pub use fault::{FaultOfEitherFace, UsbFault};
-pub use phone::{Hand, HandError, UsbPhone, UsbPhoneConfig, UsbPhoneError, UsbState};
+pub use hand::{Hand, HandError};
+pub use phone::{UsbPhone, UsbPhoneConfig};
+pub use state::UsbState;
 pub use tap::TapError;
 pub use vhci::VhciError;

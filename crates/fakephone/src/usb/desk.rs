@@ -11,8 +11,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::cord::Cord;
 use super::device::{Departure, Device};
-use super::phone::{Hand, Order, UsbPhoneError, UsbState, state_of};
+use super::error::UsbPhoneError;
+use super::hand::{Hand, Order};
 use super::server::Server;
+use super::state::UsbState;
 use super::tap::{Carrier, Tap};
 use super::vhci::{self, Plug};
 
@@ -243,7 +245,7 @@ impl Desk {
     }
 
     fn tell(&self) {
-        let state = state_of(&self.device, self.cable.is_some(), self.port);
+        let state = UsbState::of(&self.device, self.cable.is_some(), self.port);
         self.told.send_if_modified(|told| {
             let changed = *told != state;
             if changed {

@@ -1,29 +1,26 @@
 //! A phone on a cable, all of it: the device behind USB/IP on a thread of its own; its interface, and the network face on that,
 //! in a network namespace of its own.
 
-use std::fmt;
 use std::future::{Future, pending};
 use std::io;
-use std::net::Ipv6Addr;
-use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
-use iosmux_lab::{LabError, Namespace};
-use iosmux_usb::{Mode, Udid, UdidError};
-use serde::Serialize;
+use iosmux_lab::Namespace;
+use iosmux_usb::{Mode, Udid};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::cord::Cord;
 use super::desk::Desk;
 use super::device::{Device, DeviceConfig};
+use super::error::UsbPhoneError;
 use super::fault::UsbFault;
-use super::tap::{self, Interface, Socket, Tap, TapError};
-use super::usbip::UsbIpError;
-use super::vhci::VhciError;
-use crate::identity::{Identity, NoUdid, Overrides};
-use crate::net::{self, Phone, PhoneConfig};
+use super::hand::{Hand, Order};
+use super::state::UsbState;
+use super::tap::{self, Interface, Socket, Tap};
+use crate::identity::{Identity, Overrides};
+use crate::net::{Phone, PhoneConfig};
 use crate::not_sourced::Gaps;
 
 /// What a phone is, on both faces.
@@ -63,108 +60,6 @@ impl UsbPhoneConfig {
         })
     }
 }
-
-/// Why a phone could not start or go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UsbPhoneError {
-    /// Nobody knows which phone it is.
-    #[error(transparent)]
-    Identity(#[from] NoUdid),
-    /// Its UDID can't be a serial.
-    #[error(transparent)]
-    Udid(#[from] UdidError),
-    /// It has no namespace.
-    #[error(transparent)]
-    Namespace(#[from] LabError),
-    /// It has no interface.
-    #[error(transparent)]
-    Tap(#[from] TapError),
-    /// It can't be plugged in.
-    #[error(transparent)]
-    Vhci(#[from] VhciError),
-    /// The host says what no host says.
-    #[error(transparent)]
-    UsbIp(#[from] UsbIpError),
-    /// Its network face ended.
-    #[error(transparent)]
-    Net(#[from] net::Error),
-    /// Its interface broke.
-    #[error("the phone's interface: {0}")]
-    Io(#[from] io::Error),
-    /// It has ended already.
-    #[error("the phone has ended")]
-    Ended,
-}
-
-/// What a desk does to a phone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hand {
-    /// `plug`: the cable goes in, the phone is in the mode of its configuration.
-    Plug,
-    /// `unplug`: the cable comes out.
-    Unplug,
-    /// `reboot`: it restarts, which takes 2 s.
-    Reboot,
-    /// `suspend`: its host was suspended; it is back in mode 1 after its re-enumeration.
-    Suspend,
-}
-
-/// A word that is none of `plug`, `unplug`, `reboot`, `suspend`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of plug, unplug, reboot, suspend; found {0:?}")]
-pub struct HandError(String);
-
-impl FromStr for Hand {
-    type Err = HandError;
-
-    fn from_str(text: &str) -> Result<Hand, HandError> {
-        match text {
-            "plug" => Ok(Hand::Plug),
-            "unplug" => Ok(Hand::Unplug),
-            "reboot" => Ok(Hand::Reboot),
-            "suspend" => Ok(Hand::Suspend),
-            _ => Err(HandError(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Hand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Hand::Plug => "plug",
-            Hand::Unplug => "unplug",
-            Hand::Reboot => "reboot",
-            Hand::Suspend => "suspend",
-        })
-    }
-}
-
-/// Where a phone is; `fakephone usb` prints each one as a JSON line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UsbState {
-    /// `fakephone/usb/1`.
-    pub schema: &'static str,
-    /// Its UDID.
-    pub udid: String,
-    /// Whether its cable is in.
-    pub plugged: bool,
-    /// The port of the virtual host controller that it was in last.
-    pub port: Option<u32>,
-    /// Its mode.
-    pub mode: u8,
-    /// bConfigurationValue of its configuration; 0 is none.
-    pub configuration: u8,
-    /// Whether the host has opened the private function.
-    pub open: bool,
-    /// iMACAddress of the private function.
-    pub host_mac: String,
-    /// Its address on the private link.
-    pub address: Ipv6Addr,
-}
-
-/// What is done to a phone, and where its result is awaited.
-pub(super) type Order = (Hand, oneshot::Sender<Result<(), UsbPhoneError>>);
 
 /// A running phone. Dropped, it is gone at once: off the bus and off the air.
 #[derive(Debug)]
@@ -211,7 +106,7 @@ impl UsbPhone {
         let cord = Cord::default();
         let device = Device::new(config.device()?).with_gaps(gaps.clone());
         let namespace = Namespace::new("phone").await?;
-        let (told, state) = watch::channel(state_of(&device, false, None));
+        let (told, state) = watch::channel(UsbState::of(&device, false, None));
         let (orders, queue) = mpsc::channel(4);
         let net = PhoneConfig { interface: tap::NAME.to_owned(), ..config.net };
         let (carrier, socket) = tap::carrier();
@@ -315,19 +210,4 @@ where
     };
     thread::Builder::new().name("phone-usb".to_owned()).spawn(body)?;
     Ok(async { result.await.unwrap_or(Err(UsbPhoneError::Ended)) })
-}
-
-pub(super) fn state_of(device: &Device, plugged: bool, port: Option<u32>) -> UsbState {
-    let config = device.config();
-    UsbState {
-        schema: "fakephone/usb/1",
-        udid: config.udid.to_string(),
-        plugged,
-        port,
-        mode: device.mode().number(),
-        configuration: device.configuration(),
-        open: device.is_open(),
-        host_mac: config.private_mac.to_string(),
-        address: config.private_mac.phone_address(),
-    }
 }
