@@ -10,11 +10,3 @@ pub const OPACK_TYPE: NotSourced = NotSourced { what: "opack-type" };
 pub const REMOTEPAIRING_REQUEST: NotSourced = NotSourced { what: "remotepairing-request" };
 /// Events inside the encrypted channel: which nonce they take is not known.
 pub const REMOTEPAIRING_ENCRYPTED_EVENT: NotSourced = NotSourced { what: "remotepairing-encrypted-event" };
-
-/// Every gap of this crate by name.
-pub const ALL: &[&str] = &[
-    OPACK_LONG_LENGTH.what,
-    OPACK_TYPE.what,
-    REMOTEPAIRING_REQUEST.what,
-    REMOTEPAIRING_ENCRYPTED_EVENT.what,
-];

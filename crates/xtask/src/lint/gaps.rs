@@ -3,6 +3,9 @@
 use super::source::Mentions;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Bytes of a bullet at least: what is unknown, where we looked, what would close it.
+const SHORTEST: usize = 40;
+
 /// Where the list is.
 pub(crate) const PAGE: &str = "docs/research/gaps.md";
 
@@ -28,23 +31,37 @@ pub(crate) fn names(file: &str, mentions: &Mentions) -> Result<Vec<String>, Vec<
     if wrong.is_empty() { Ok(names) } else { Err(wrong) }
 }
 
-/// Names that the page lists: bullets that begin with `` `a-name` ``, in the section `## CRATE`.
-pub(crate) fn listed(page: &str) -> Names {
-    let (mut names, mut section) = (Names::new(), String::new());
+/// Where the code and the text of the page differ, and where the page says too little.
+pub(crate) fn wrong(code: &Names, page: &str) -> Vec<String> {
+    let (listed, mut poor) = listed(page);
+    poor.extend(differences(code, &listed));
+    poor
+}
+
+/// Names that the page lists: bullets that begin with `` `a-name`: ``, in the section `## CRATE`; and what is wrong with these.
+fn listed(page: &str) -> (Names, Vec<String>) {
+    let (mut names, mut poor, mut section) = (Names::new(), Vec::new(), String::new());
     for line in page.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
             section = heading.trim().trim_matches('`').to_owned();
         }
         let bullet = line.trim_start().strip_prefix("- `").or_else(|| line.trim_start().strip_prefix("* `"));
-        if let Some(name) = bullet.and_then(|rest| rest.split('`').next()).filter(|name| is_name(name)) {
-            names.entry(section.clone()).or_default().insert(name.to_owned());
+        let Some((name, what)) =
+            bullet.and_then(|rest| rest.split_once('`')).filter(|(name, _)| is_name(name))
+        else {
+            continue;
+        };
+        if what.len() < SHORTEST {
+            poor.push(format!("{PAGE}: {name}: say what is unknown, where we looked, what would close it"));
+        }
+        if !names.entry(section.clone()).or_default().insert(name.to_owned()) {
+            poor.push(format!("{PAGE}: {name} is in ## {section} twice"));
         }
     }
-    names
+    (names, poor)
 }
 
-/// Where code and page differ.
-pub(crate) fn wrong(code: &Names, page: &Names) -> Vec<String> {
+fn differences(code: &Names, page: &Names) -> Vec<String> {
     let flat = |names: &Names| -> BTreeSet<(String, String)> {
         names
             .iter()
@@ -91,14 +108,23 @@ mod tests {
 
     #[test]
     fn both_directions_are_compared() {
-        let page = listed(
-            "# Gaps\n\n- `no-crate`\n\n## a\n\n- `start-tls`: what `else-where` says\n\n## b\n\n* `old-name`\n",
+        let what = "what `else-where` says, at a length that nobody can call terse";
+        let page = format!(
+            "# Gaps\n\n- `no-crate`: {what}\n\n## a\n\n- `start-tls`: {what}\n\n## b\n\n* `old-name`: {what}\n"
         );
         let names = |name: &str| BTreeSet::from([name.to_owned()]);
         let code = Names::from([("a".into(), names("start-tls")), ("b".into(), names("new-name"))]);
         let found = wrong(&code, &page);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].contains("new-name is in the code of b"));
-        assert_eq!(wrong(&page, &page), Vec::<String>::new());
+        assert_eq!(wrong(&listed(&page).0, &page), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_bullet_says_enough_and_once() {
+        let page = "## a\n\n- `start-tls`: unknown\n- `start-tls`: what the answer is, asked of five clients and one capture\n";
+        let found = wrong(&listed(page).0, page);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("say what is unknown") && found[1].contains("twice"), "{found:?}");
     }
 }

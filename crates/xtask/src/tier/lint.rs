@@ -174,7 +174,7 @@ fn sources(session: &mut Session<'_>, project: &Project, files: &[String]) -> Re
     report(session, "wire code is pure", impure);
     report(session, "only front crates print", prints);
     let page = std::fs::read_to_string(project.root().join(gaps::PAGE)).unwrap_or_default();
-    unnamed.extend(gaps::wrong(&names, &gaps::listed(&page)));
+    unnamed.extend(gaps::wrong(&names, &page));
     report(session, "gaps.md lists what is not sourced", unnamed);
     Ok(())
 }
