@@ -21,6 +21,11 @@ async fn a_bridge_that_is_deleted_and_made_again_is_joined_again() {
     delete_bridge();
     let held = daemon.state(0, "held").await;
     assert_eq!(held["reason"]["name"], "bridge-missing", "{held:#}");
+    let (code, cable) = daemon.doctor();
+    assert_eq!(
+        (code, &cable["verdict"], &cable["next_step"]),
+        (Some(1), &"fail".into(), &held["reason"]["next_step"])
+    );
     make_bridge();
     daemon.joined(0).await;
     assert_eq!(ports().len(), 1);
@@ -30,6 +35,8 @@ async fn a_bridge_that_is_deleted_and_made_again_is_joined_again() {
     let (port, took) = until("it is a port again", PATIENCE, || ports().into_iter().next()).await;
     println!("{port} is back after {took:?}");
     daemon.joined(0).await;
+    let (code, cable) = daemon.doctor();
+    assert_eq!((code, &cable["verdict"]), (Some(0), &"ok".into()), "{cable:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,10 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use iosmux_bridge::ports::UsbHost as _;
-use iosmux_bridge::privileges::Access;
-use iosmux_bridge::state::{Phone, Report};
-use iosmux_bridge::usb::Host;
+use iosmux_bridge::state::{Report, list};
 
 use super::block_on;
 use super::failure::Failure;
@@ -27,30 +24,14 @@ pub(super) struct Arguments {
 /// Looks and prints.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     block_on(async {
-        let system = |action| move |source| Failure::System { action, source };
-        let usb = Host::new(Access::Directly).map_err(system("USB can't be reached"))?;
-        let attached = usb.list().await.map_err(system("USB can't be looked at"))?;
-        let seen = attached.iter().map(Phone::seen).collect();
-        let report = merged(seen, arguments.told.report());
+        let system = |source| Failure::System { action: "USB can't be looked at", source };
+        let report = list(arguments.told.report()).await.map_err(system)?;
         if arguments.json {
             serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
             return Ok(writeln!(out)?);
         }
         Ok(out.write_all(lines(&report).as_bytes())?)
     })
-}
-
-/// What is seen, with what a daemon told of the same enumeration of the same phone.
-fn merged(seen: Vec<Phone>, told: Option<Report>) -> Report {
-    let Some(told) = told else { return Report::new(seen) };
-    let one = |phone: Phone| {
-        let same = |other: &&Phone| {
-            (&other.id, &other.udid, other.address) == (&phone.id, &phone.udid, phone.address)
-        };
-        told.phones.iter().find(same).cloned().unwrap_or(phone)
-    };
-    let phones = seen.into_iter().map(one).collect();
-    Report { phones, ..told }
 }
 
 /// One line for each phone, and one for each thing that is to be said of it.
@@ -78,7 +59,7 @@ fn lines(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iosmux_bridge::state::Why;
+    use iosmux_bridge::state::{Phone, Why};
 
     fn phone(id: &str, state: Option<&str>) -> Phone {
         let text = format!(
@@ -100,16 +81,5 @@ mod tests {
         let report = Report::new(vec![held, phone("1-3", None)]);
         insta::assert_snapshot!(lines(&report));
         assert_eq!(lines(&Report::new(Vec::new())), "No phone is plugged in.\n");
-    }
-
-    #[test]
-    fn what_a_daemon_told_of_another_enumeration_is_left_out() {
-        let told = Report::new(vec![
-            phone("1-2", Some("joined")),
-            Phone { address: Some([1, 3]), ..phone("1-3", Some("joined")) },
-        ]);
-        let report = merged(vec![phone("1-2", None), phone("1-3", None)], Some(told));
-        let states: Vec<_> = report.phones.iter().map(|phone| phone.state.as_deref()).collect();
-        assert_eq!(states, [Some("joined"), None]);
     }
 }

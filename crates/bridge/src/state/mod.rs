@@ -4,9 +4,14 @@
 //! |---|---|
 //! | `report` | the report, and how a phone gets into it |
 //! | `file` | the file that holds it |
+//! | `list` | phones on USB, with what the file says of them |
 
 mod file;
+mod list;
 mod report;
 
 pub use file::StateFile;
-pub use report::{Interface, InterfaceDriver, Phone, Report, SCHEMA, UsbInterface, Why, status_line};
+pub use list::list;
+pub use report::{
+    DROPPED, Interface, InterfaceDriver, Phone, Report, SCHEMA, UsbInterface, Why, status_line,
+};

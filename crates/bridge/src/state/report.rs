@@ -10,6 +10,8 @@ use crate::phone::{Machine, Reason, State};
 
 /// The version of the report.
 pub const SCHEMA: &str = "iosmux-bridge-state/1";
+/// The name of the notice that a firewall drops what phone and VM send each other.
+pub const DROPPED: &str = "dropped";
 
 /// Every phone at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,7 +236,7 @@ fn notices(machine: &Machine) -> Vec<Why> {
     let mut notices = Vec::new();
     if let Some(dropped) = machine.dropped() {
         notices.push(Why {
-            name: "dropped".to_owned(),
+            name: DROPPED.to_owned(),
             text: format!(
                 "br_netfilter hands the bridge's frames to the firewall, and {} drops what the phone and the VM send each \
                  other",

@@ -132,6 +132,17 @@ impl Daemon {
         }
     }
 
+    /// How `iosmux doctor` ends beside it, and what that says of the cable.
+    pub fn doctor(&self) -> (Option<i32>, Value) {
+        let mut doctor = Command::new(program("iosmux"));
+        let output = doctor.args(["doctor", "--json", "--state-file"]).arg(&self.state).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = told["checks"].as_array().unwrap();
+        let cable: Vec<_> = checks.iter().filter(|check| check["hop"] == "cable").collect();
+        assert_eq!(cable.len(), 1, "{told:#}");
+        (output.status.code(), cable[0].clone())
+    }
+
     /// CPU time that it has used.
     pub fn cpu(&self) -> Duration {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();

@@ -1,5 +1,7 @@
 //! `iosmux doctor`.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -10,8 +12,8 @@ use crate::output::Output;
 
 /// Look at every hop between this computer and its phones, and say what is broken and what to do
 ///
-/// Looks at the system, its interfaces, the daemon and each phone that the daemon knows; changes nothing. The exit code
-/// is that of the first broken hop.
+/// Looks at the system, phones on its USB, its interfaces, the daemon and each phone that the daemon knows; changes
+/// nothing. The exit code is that of the first broken hop.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print the result as JSON
@@ -19,12 +21,16 @@ pub(crate) struct Arguments {
     json: bool,
     #[command(flatten)]
     daemon: Daemon,
+    /// iosmux-bridge's state file, if its configuration names one
+    #[arg(long, value_name = "PATH")]
+    state_file: Option<PathBuf>,
 }
 
 /// Looks, tells, and fails with the first broken hop's exit code.
 pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let examination = runtime.block_on(Examination::of(&arguments.daemon.url));
+    let examination =
+        runtime.block_on(Examination::of(&arguments.daemon.url, arguments.state_file.as_deref()));
     if arguments.json {
         output.json(&examination.json())?;
     } else {

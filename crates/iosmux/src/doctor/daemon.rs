@@ -14,13 +14,17 @@ const SEARCH: &str = "search";
 /// What our daemon calls itself.
 const OURS: &str = "iosmux-tunneld";
 
-/// Asks who is there, and says whether it is our daemon.
-pub(super) async fn answers(registry: &Registry) -> (Check, bool) {
+/// Asks who is there, and says whether it is our daemon. Beside an iosmux-bridge none has to be.
+pub(super) async fn answers(registry: &Registry, bridges: bool) -> (Check, bool) {
     match registry.version().await {
         Ok(version) if version.name == OURS => (judge_version(&version), true),
         Ok(version) => (stranger(registry, &format!("it calls itself {}", version.name)).await, false),
         Err(RegistryError::NoDaemon { address, source }) => {
             let found = format!("none answers at {address} ({source})");
+            if bridges {
+                let step = "if phones go to a VM, all is well here: run `iosmux doctor` there";
+                return (Check::warn(DAEMON, found, Some(step.to_owned())), false);
+            }
             let step =
                 "start one with `sudo iosmux-tunneld up` (or its service), or say where it is with --url";
             (Check::fail(DAEMON, Exit::Failure, found, Some(step.to_owned())), false)
@@ -163,7 +167,7 @@ mod tests {
         };
         tokio::select! {
             () = serve => unreachable!("it serves for ever"),
-            (check, ours) = answers(&registry) => {
+            (check, ours) = answers(&registry, false) => {
                 assert!(!ours);
                 check
             }

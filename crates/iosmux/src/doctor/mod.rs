@@ -1,8 +1,20 @@
 //! The hops between this computer and its phones, looked at one by one: each with what was found and what to do.
 
+#[cfg(target_os = "linux")]
+mod cable;
 mod daemon;
 mod machine;
 mod phones;
+
+/// Elsewhere phones are never ours on USB.
+#[cfg(not(target_os = "linux"))]
+mod cable {
+    pub(super) async fn look(_: Option<&std::path::Path>) -> (Vec<super::Check>, bool) {
+        (Vec::new(), false)
+    }
+}
+
+use std::path::Path;
 
 use console::style;
 use serde::Serialize;
@@ -72,12 +84,17 @@ impl Check {
 }
 
 impl Examination {
-    /// Looks at everything. Changes nothing.
-    pub(crate) async fn of(registry: &Registry) -> Self {
+    /// Looks at everything; `state_file` is iosmux-bridge's. Changes nothing.
+    pub(crate) async fn of(registry: &Registry, state_file: Option<&Path>) -> Self {
         let mut checks = vec![machine::system()];
-        let (daemon, answers) = daemon::answers(registry).await;
-        checks.push(machine::tunnels(answers));
-        checks.push(machine::interfaces().await);
+        let (cable, bridges) = cable::look(state_file).await;
+        checks.extend(cable);
+        let (daemon, answers) = daemon::answers(registry, bridges).await;
+        // Who has phones for a VM needs no tunnels of its own.
+        if answers || !bridges {
+            checks.push(machine::tunnels(answers));
+            checks.push(machine::interfaces().await);
+        }
         checks.push(daemon);
         if answers {
             checks.push(daemon::search(registry).await);

@@ -1,0 +1,56 @@
+//! Phones on USB, and where a running daemon has them: what anybody may look at.
+
+use std::io;
+
+use crate::ports::UsbHost as _;
+use crate::privileges::Access;
+use crate::usb::Host;
+
+use super::report::{Phone, Report};
+
+/// Looks at USB, and takes over what a daemon `told` of a phone. Needs no rights, and asks the phones nothing.
+///
+/// # Errors
+/// When the system does not show its USB.
+pub async fn list(told: Option<Report>) -> io::Result<Report> {
+    let attached = Host::new(Access::Directly)?.list().await?;
+    Ok(merged(attached.iter().map(Phone::seen).collect(), told))
+}
+
+/// What is seen, with what a daemon told of the same enumeration of the same phone.
+fn merged(seen: Vec<Phone>, told: Option<Report>) -> Report {
+    let Some(told) = told else { return Report::new(seen) };
+    let one = |phone: Phone| {
+        let same = |other: &&Phone| {
+            (&other.id, &other.udid, other.address) == (&phone.id, &phone.udid, phone.address)
+        };
+        told.phones.iter().find(same).cloned().unwrap_or(phone)
+    };
+    let phones = seen.into_iter().map(one).collect();
+    Report { phones, ..told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phone(id: &str, state: Option<&str>) -> Phone {
+        let text = format!(
+            r#"{{"id":"{id}","udid":"00008020-0000000000001234","mode":3,"netdevs":[],"address":[1,4]}}"#
+        );
+        let mut phone: Phone = serde_json::from_str(&text).unwrap();
+        phone.state = state.map(str::to_owned);
+        phone
+    }
+
+    #[test]
+    fn what_a_daemon_told_of_another_enumeration_is_left_out() {
+        let told = Report::new(vec![
+            phone("1-2", Some("joined")),
+            Phone { address: Some([1, 3]), ..phone("1-3", Some("joined")) },
+        ]);
+        let report = merged(vec![phone("1-2", None), phone("1-3", None)], Some(told));
+        let states: Vec<_> = report.phones.iter().map(|phone| phone.state.as_deref()).collect();
+        assert_eq!(states, [Some("joined"), None]);
+    }
+}
