@@ -27,15 +27,17 @@ const DEADLINE: Duration = Duration::from_secs(40 * 60);
 /// What macOS gets: package, kind and name of the target. A feature `io` is switched on where there is one.
 ///
 /// Each is one counted test. A library is compiled, a program is linked as well.
-const PRODUCTS: [Product; 8] = [
+const PRODUCTS: [Product; 10] = [
     ("iosmux-xpc", TargetKind::Lib, "iosmux_xpc"),
     ("iosmux-mdns", TargetKind::Lib, "iosmux_mdns"),
     ("iosmux-pairing", TargetKind::Lib, "iosmux_pairing"),
     ("iosmux-tunnel", TargetKind::Lib, "iosmux_tunnel"),
     ("iosmux-link", TargetKind::Lib, "iosmux_link"),
     ("iosmux-capture", TargetKind::Lib, "iosmux_capture"),
+    ("iosmux-service", TargetKind::Lib, "iosmux_service"),
     ("iosmux-tunneld", TargetKind::Lib, "iosmux_tunneld"),
     ("iosmux-tunneld", TargetKind::Bin, "iosmux-tunneld"),
+    ("iosmux", TargetKind::Bin, "iosmux"),
 ];
 
 type Product = (&'static str, TargetKind, &'static str);

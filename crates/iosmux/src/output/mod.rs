@@ -2,62 +2,31 @@
 #![allow(clippy::print_stderr, reason = "this is the module that prints")]
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
 
 use console::{Term, style};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::MultiProgress;
 use iosmux_service::log::{self, LevelFilter};
 use serde::Serialize;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How wide the names of steps are.
-const STEP_WIDTH: usize = 18;
+// Only the demo has work that takes long.
+#[cfg(target_os = "linux")]
+mod step;
 
 /// The terminal, or what stands in for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     bars: MultiProgress,
-    /// Whether stderr is a terminal: else each step is one plain line.
-    live: bool,
-}
-
-/// A step that is going on. Dropping it leaves no line behind.
-pub(crate) struct Step {
-    output: Output,
-    name: &'static str,
-    start: Instant,
-    bar: Option<ProgressBar>,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self { bars: MultiProgress::new(), live: Term::stderr().is_term() }
+        Self { bars: MultiProgress::new() }
     }
 
     /// Sends log lines to stderr, above the steps. The variable IOSMUX_LOG chooses them.
     pub(crate) fn log(&self) {
         log::start(LevelFilter::WARN, self.clone(), console::colors_enabled_stderr(), io::stderr());
-    }
-
-    /// Shows a step that began at `start`.
-    pub(crate) fn step(&self, name: &'static str, doing: &str, start: Instant) -> Step {
-        let bar = self.live.then(|| {
-            let bar = self.bars.add(ProgressBar::new_spinner());
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {prefix} {msg} {elapsed}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
-            bar.set_prefix(format!("{name:STEP_WIDTH$}"));
-            bar.set_message(doing.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Step { output: self.clone(), name, start, bar }
-    }
-
-    /// A line for the person at the terminal.
-    pub(crate) fn note(&self, line: &str) {
-        self.bars.suspend(|| eprintln!("{line}"));
     }
 
     /// The reason why a command fails.
@@ -89,39 +58,6 @@ impl Output {
     pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
         self.result(&serde_json::to_string_pretty(value)?)
     }
-}
-
-impl Step {
-    /// Ends the step and says how long it took.
-    pub(crate) fn done(self, what: &str) -> Duration {
-        let took = self.start.elapsed();
-        self.took(took, what)
-    }
-
-    /// Ends a step that somebody else measured.
-    pub(crate) fn took(mut self, took: Duration, what: &str) -> Duration {
-        self.clear();
-        let line = line(self.name, what, took);
-        let mark = style("✓").for_stderr().green();
-        self.output.bars.suspend(|| eprintln!("{mark} {line}"));
-        took
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-fn line(name: &str, what: &str, took: Duration) -> String {
-    format!("{name:STEP_WIDTH$} {:>8.1} ms  {what}", took.as_secs_f64() * 1000.0)
 }
 
 /// The chain of causes, without those that the one before has told already.
@@ -177,14 +113,5 @@ mod tests {
         let told = anyhow::Error::new(cause).context("cannot write x: no room").context("in the lab");
         assert_eq!(sentence(&told), "in the lab: cannot write x: no room");
         assert_eq!(sentence(&anyhow::anyhow!("alone")), "alone");
-    }
-
-    #[test]
-    fn steps_line_up() {
-        let lines = [
-            line("lab", "3 namespaces", Duration::from_micros(7_340)),
-            line("address detection", "2 addresses", Duration::from_millis(1_512)),
-        ];
-        insta::assert_snapshot!(lines.join("\n"));
     }
 }
