@@ -215,6 +215,39 @@ fn records_that_others_can_read_are_a_matter_of_permission() {
 }
 
 #[test]
+fn a_state_directory_that_is_a_link_is_right_from_systemd_and_wrong_from_a_person() {
+    use std::os::unix::fs::{DirBuilderExt as _, symlink};
+    let root = tempfile::tempdir().unwrap();
+    let link = root.path().join("iosmux-tunneld");
+    // What DynamicUser= and StateDirectory= make.
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(root.path().join("private/iosmux-tunneld"))
+        .unwrap();
+    symlink("private/iosmux-tunneld", &link).unwrap();
+    let config = root.path().join("tunneld.toml");
+    fs::write(&config, QUIET).unwrap();
+    let notify = UnixDatagram::bind(root.path().join("notify")).unwrap();
+    notify.set_read_timeout(Some(SOON)).unwrap();
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_iosmux-tunneld"));
+        command.args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(&config);
+        command.env("NOTIFY_SOCKET", root.path().join("notify")).stderr(Stdio::null());
+        command
+    };
+    let mut child = command().env("STATE_DIRECTORY", &link).spawn().unwrap();
+    let mut told = [0; 64];
+    let length = notify.recv(&mut told);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(told[..length.expect("it starts")].starts_with(b"READY=1\n"));
+    let output = command().arg("--state-dir").arg(&link).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is not a directory"));
+}
+
+#[test]
 fn up_says_where_it_listens_and_ends_with_the_terminal() {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
         let service = Service::start("up", free_address());

@@ -15,7 +15,7 @@ pub struct Environment {
     pub user: u32,
     /// The system's host name.
     pub host_name: Option<String>,
-    /// `$STATE_DIRECTORY`, from systemd.
+    /// `$STATE_DIRECTORY`, from systemd, without links.
     pub state_directory: Option<PathBuf>,
     /// `$RUNTIME_DIRECTORY`, from systemd, if it is there.
     pub runtime_directory: Option<PathBuf>,
@@ -37,7 +37,7 @@ impl Environment {
         Self {
             user: nix::unistd::geteuid().as_raw(),
             host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
-            state_directory: directory("STATE_DIRECTORY"),
+            state_directory: directory("STATE_DIRECTORY").map(resolved),
             runtime_directory: directory("RUNTIME_DIRECTORY").filter(|path| path.is_dir()),
             xdg_state_home: directory("XDG_STATE_HOME"),
             xdg_runtime_dir: directory("XDG_RUNTIME_DIR").filter(|path| path.is_dir()),
@@ -81,8 +81,16 @@ fn directory(variable: &str) -> Option<PathBuf> {
     first.is_absolute().then_some(first)
 }
 
+/// Where a directory of systemd's really is: with DynamicUser= its name is a link of systemd's own, and keys are kept behind
+/// no link. One that can't be resolved stays as it is, for whoever opens it to say why.
+fn resolved(path: PathBuf) -> PathBuf {
+    path.canonicalize().unwrap_or(path)
+}
+
 #[cfg(test)]
 mod tests {
+    use iosmux_pairing::store::{Store, StoreError};
+
     use super::*;
 
     fn environment(user: u32) -> Environment {
@@ -127,5 +135,20 @@ mod tests {
         let root = Environment { home: path("/root"), ..environment(0) };
         assert_eq!(root.state_dir(), path("/var/lib/iosmux-tunneld"));
         assert_eq!(root.socket(), path("/run/iosmux-tunneld.sock"));
+    }
+
+    #[test]
+    fn a_state_directory_of_systemds_that_is_a_link_holds_records() {
+        use std::os::unix::fs::{DirBuilderExt as _, symlink};
+        let root = tempfile::tempdir().unwrap();
+        let (real, link) = (root.path().join("private"), root.path().join("link"));
+        std::fs::DirBuilder::new().mode(0o700).create(&real).unwrap();
+        symlink("private", &link).unwrap();
+        assert!(matches!(Store::open(&link), Err(StoreError::WrongKind { .. })), "a link of anybody else's");
+        let one = Environment { state_directory: Some(resolved(link)), ..environment(1000) };
+        let store = Store::open(one.state_dir().unwrap()).unwrap();
+        assert_eq!(store.directory(), real.canonicalize().unwrap());
+        let missing = root.path().join("missing");
+        assert_eq!(resolved(missing.clone()), missing);
     }
 }
