@@ -19,6 +19,27 @@ async fn security_foreign_host() {
 }
 
 #[tokio::test]
+async fn security_foreign_host_loopback_written_as_ipv6() {
+    // What an image of a page sends there: no Sec-Fetch-Site, and no Referer if the page wishes.
+    let registry = Registry::start().await;
+    for host in ["[::ffff:127.0.0.1]:49151", "[::ffff:7f00:1]"] {
+        assert_all_refused(&registry, &format!("host: {host}\r\n"), "foreign-host").await;
+    }
+}
+
+#[tokio::test]
+async fn security_foreign_host_of_a_registry_for_both_families() {
+    let both = HttpConfig { listen: vec!["[::]:0".parse().unwrap()], ..HttpConfig::default() };
+    let registry = Registry::start_with(both).await;
+    let to = ([127, 0, 0, 1], registry.address.port()).into();
+    let ask = async |host: &str| {
+        registry.request_at(to, "GET", "/hello", &format!("host: {host}\r\n"), "").await.status
+    };
+    assert_eq!(ask("127.0.0.1").await, 200);
+    assert_eq!(ask("[::ffff:127.0.0.1]").await, 403);
+}
+
+#[tokio::test]
 async fn security_foreign_host_missing() {
     let registry = Registry::start().await;
     for version in ["1.0", "1.1"] {

@@ -156,15 +156,18 @@ impl Hosts {
 
     fn is_own(&self, host: &str, local: IpAddr) -> bool {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if bare.eq_ignore_ascii_case("localhost")
-            || self.names.iter().any(|name| name.eq_ignore_ascii_case(bare))
-        {
-            return true;
-        }
         // Only what is an address for everybody: 127.1 or 0x7f000001 are names here, and foreign ones.
-        let Ok(address) = bare.parse::<IpAddr>() else { return false };
-        let address = address.to_canonical();
-        address.is_loopback() || address == local.to_canonical()
+        let Ok(address) = bare.parse::<IpAddr>() else {
+            return bare.eq_ignore_ascii_case("localhost")
+                || self.names.iter().any(|name| name.eq_ignore_ascii_case(bare));
+        };
+        // To browsers ::ffff:127.0.0.1 is no loopback address: a page's requests to it have no Sec-Fetch-Site.
+        if address != address.to_canonical() {
+            return false;
+        }
+        let configured = || self.names.iter().any(|name| name.parse() == Ok(address));
+        // Our own end is written that way where a socket for IPv6 takes IPv4 as well.
+        address.is_loopback() || address == local.to_canonical() || configured()
     }
 }
 
@@ -200,14 +203,8 @@ mod tests {
             "localhost",
             "LOCALHOST:80",
         ];
-        let configured = [
-            "lab-1",
-            "LAB-1:49151",
-            "192.0.2.7",
-            "192.0.2.7:49151",
-            "[::ffff:127.0.0.1]:49151",
-            "[FD00::7]:1",
-        ];
+        let configured =
+            ["lab-1", "LAB-1:49151", "192.0.2.7", "192.0.2.7:49151", "[FD00::7]:1", "[fd00:0::7]"];
         for host in own.iter().chain(&configured) {
             assert_eq!(judge(host, &[]), Ok(()), "{host}");
         }
@@ -230,6 +227,7 @@ mod tests {
             "[fe80::1]",
             "lab-12",
             "0",
+            "[::127.0.0.1]",
         ] {
             assert_eq!(judge(host, &[]), Err(Refusal::ForeignHost), "{host}");
         }
@@ -238,6 +236,32 @@ mod tests {
         }
         for host in ["", "a b", "localhost/x", "[::1", "localhost:99999x"] {
             assert_eq!(judge(host, &[]), Err(Refusal::NoHost), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_written_as_ipv6_is_foreign_even_if_it_is_ours() {
+        for host in
+            ["[::ffff:127.0.0.1]", "[::FFFF:127.0.0.1]:49151", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:1]:1"]
+        {
+            assert_eq!(judge(host, &[]), Err(Refusal::ForeignHost), "{host}");
+        }
+        assert_eq!(judge("[::ffff:192.0.2.7]", &[]), Err(Refusal::ForeignHost));
+    }
+
+    #[test]
+    fn our_end_of_a_socket_for_both_families_is_known_by_its_ipv4_address() {
+        let judge_at = |local: &str, host: &str| {
+            Hosts::default().judge_host(local.parse().unwrap(), &Uri::from_static("/"), &{
+                let mut headers = HeaderMap::new();
+                headers.insert(HOST, host.parse().unwrap());
+                headers
+            })
+        };
+        assert_eq!(judge_at("::ffff:192.0.2.7", "192.0.2.7:49151"), Ok(()));
+        assert_eq!(judge_at("::ffff:127.0.0.1", "127.0.0.1:49151"), Ok(()));
+        for host in ["[::ffff:192.0.2.7]", "[::ffff:127.0.0.1]", "192.0.2.8"] {
+            assert_eq!(judge_at("::ffff:192.0.2.7", host), Err(Refusal::ForeignHost), "{host}");
         }
     }
 
