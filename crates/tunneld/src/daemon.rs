@@ -147,7 +147,7 @@ fn registry(settings: &Settings) -> HttpConfig {
 }
 
 /// A user who may use the socket must be able to open it: where users other than root and ourselves may, all can, and the
-/// check of who they are is what keeps others out.
+/// check of who they are is what keeps others out. For groups the socket itself does the same.
 fn socket(socket: &config::Socket) -> SocketConfig {
     let usual = SocketConfig::new(&socket.path);
     let uids: Vec<u32> = socket.users.iter().copied().collect();

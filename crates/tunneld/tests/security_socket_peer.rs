@@ -10,6 +10,8 @@ use iosmux_tunneld::http::{BindError, HttpConfig, Server, SocketConfig};
 use nix::unistd::{getegid, geteuid};
 use registry::{Registry, ask_socket};
 
+/// Groups that nobody is in.
+const STRANGE: [u32; 2] = [2_000_000_001, 2_000_000_002];
 const HOST: &str = "host: anything\r\n";
 
 async fn registry(socket: SocketConfig) -> Registry {
@@ -47,7 +49,7 @@ async fn security_socket_peer_admits_root_and_the_own_user() {
     let config = SocketConfig::new(&path);
     assert_eq!(config.uids, [0, geteuid().as_raw()]);
     let _registry = registry(config).await;
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(mode(&path), 0o660);
     for target in ["/hello", "/v1/devices"] {
         assert_eq!(ask_socket(&path, target, HOST).await.status, 200);
     }
@@ -66,7 +68,51 @@ async fn security_socket_peer_admits_a_configured_group() {
     let config = SocketConfig { uids: nobody, gids: vec![getegid().as_raw()], ..SocketConfig::new(&path) };
     let _registry = registry(config).await;
     assert_eq!(ask_socket(&path, "/hello", HOST).await.status, 200);
-    assert_eq!(std::fs::metadata(&path).unwrap().gid(), getegid().as_raw());
+    assert_eq!((std::fs::metadata(&path).unwrap().gid(), mode(&path)), (getegid().as_raw(), 0o660));
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn security_socket_peer_of_any_of_several_groups_can_open_it() {
+    let folder = folder();
+    let path = folder.path().join("registry.sock");
+    let (ours, nobody) = (getegid().as_raw(), vec![geteuid().as_raw() + 1]);
+    // A file has one group only: ours is not the first.
+    let config =
+        SocketConfig { uids: nobody.clone(), gids: vec![STRANGE[0], ours], ..SocketConfig::new(&path) };
+    let one = registry(config).await;
+    assert_eq!(mode(&path), 0o666);
+    assert_eq!(ask_socket(&path, "/hello", HOST).await.status, 200);
+    drop(one);
+    let path = folder.path().join("others.sock");
+    let config = SocketConfig { uids: nobody, gids: STRANGE.to_vec(), ..SocketConfig::new(&path) };
+    let _others = registry(config).await;
+    assert_eq!(mode(&path), 0o666);
+    assert_eq!(ask_socket(&path, "/hello", HOST).await.status, 403, "to open it is not to use it");
+}
+
+/// Under the unit for systemd nothing may be given away. So it is for a thread that touches files as nobody.
+#[test]
+#[cfg(target_os = "linux")]
+fn security_socket_peer_of_a_group_that_the_file_can_not_get_can_open_it() {
+    let folder = folder();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let path = folder.path().join("registry.sock");
+    let bound = || {
+        nix::unistd::setfsuid(65534.into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let _registry =
+                registry(SocketConfig { gids: vec![STRANGE[0]], ..SocketConfig::new(&path) }).await;
+            assert_ne!(std::fs::metadata(&path).unwrap().gid(), STRANGE[0], "it was given away");
+            assert_eq!(mode(&path), 0o666);
+            assert_eq!(ask_socket(&path, "/hello", HOST).await.status, 200);
+        });
+    };
+    std::thread::scope(|scope| scope.spawn(bound).join().unwrap());
 }
 
 async fn bind(path: &Path) -> Result<Server, BindError> {

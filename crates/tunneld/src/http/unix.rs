@@ -18,16 +18,19 @@ use tokio::net::{UnixListener, UnixStream};
 use super::BindError;
 use super::guard::Peer;
 
+/// The mode of a socket that everybody can open.
+const FOR_ALL: u32 = 0o666;
+
 /// The Unix socket and who may use it.
 #[derive(Debug, Clone)]
 pub struct SocketConfig {
     /// Where.
     pub path: PathBuf,
-    /// Its file mode.
+    /// Its file mode; wider where that keeps out a group that may use it.
     pub mode: u32,
     /// Users who may use it.
     pub uids: Vec<u32>,
-    /// Groups whose members may use it. The first one becomes the file's group, where that is allowed.
+    /// Groups whose members may use it. A single one becomes the file's group, where that is allowed.
     pub gids: Vec<u32>,
 }
 
@@ -85,12 +88,8 @@ impl Socket {
         let failed = |source| BindError::Socket { path: path.clone(), source };
         let listener = UnixListener::bind(&path).map_err(failed)?;
         // Until here only the owner could connect: a new socket's mode is what the umask leaves, without write for others.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(config.mode)).map_err(failed)?;
-        if let Some(group) = config.gids.first()
-            && let Err(error) = std::os::unix::fs::chown(&path, None, Some(*group))
-        {
-            tracing::warn!(path = %path.display(), group, %error, "the socket can't be given to its group");
-        }
+        let mode = reachable(&config);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
         let file = file(&path);
         Ok(Self { listener, config, file })
     }
@@ -111,6 +110,27 @@ impl Drop for Socket {
     fn drop(&mut self) {
         if self.file.is_some() && file(&self.config.path) == self.file {
             let _ = std::fs::remove_file(&self.config.path);
+        }
+    }
+}
+
+/// The file's mode with which every group that may use it can open it, after a single one has got the file. Else all can: the
+/// check of who they are is what keeps others out.
+fn reachable(config: &SocketConfig) -> u32 {
+    let group = match *config.gids.as_slice() {
+        [] => return config.mode,
+        // Nobody is kept out: nothing has to be given away.
+        _ if config.mode & FOR_ALL == FOR_ALL => return config.mode,
+        [group] => group,
+        _ => return FOR_ALL,
+    };
+    match std::os::unix::fs::chown(&config.path, None, Some(group)) {
+        Ok(()) => config.mode,
+        // As under our unit for systemd, which may give nothing away.
+        Err(error) => {
+            let path = config.path.display();
+            tracing::info!(%path, group, %error, "all can open the socket, as its group can't get it; who asks is checked");
+            FOR_ALL
         }
     }
 }
