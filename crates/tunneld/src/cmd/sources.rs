@@ -1,5 +1,6 @@
 //! Where settings come from: a file and options.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -34,5 +35,53 @@ impl Sources {
 
 /// The file that is named, else the default one if it is there.
 pub(super) fn file(named: Option<&Path>) -> Option<&Path> {
-    named.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists()))
+    named.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| may_be_there(path)))
+}
+
+/// Whether anything has this name, or that can't be told: reading it then says why. Defaults in place of a file that is out of
+/// reach would allow every phone.
+fn may_be_there(path: &Path) -> bool {
+    !matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iosmux_service::Exit;
+
+    fn read(path: &Path) -> ConfigError {
+        assert!(may_be_there(path), "defaults would be used in place of {path:?}");
+        Settings::load(Some(path), &Overrides::default(), &Environment::current()).unwrap_err()
+    }
+
+    #[test]
+    fn a_file_behind_a_file_or_a_broken_link_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert_eq!(read(&file.join("tunneld.toml")).exit(), Exit::Usage);
+        assert_eq!(read(&link).exit(), Exit::Usage);
+        assert!(may_be_there(&file) && !may_be_there(&folder.path().join("none/tunneld.toml")));
+    }
+
+    /// Root may look everywhere: a thread that touches files as nobody may not.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_folder_that_can_not_be_searched_is_a_matter_of_permission() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let closed = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode));
+        std::fs::write(folder.path().join("tunneld.toml"), "pair = \"never\"\n").unwrap();
+        closed(0).unwrap();
+        let error = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                nix::unistd::setfsuid(65534.into());
+                read(&folder.path().join("tunneld.toml"))
+            });
+            reading.join().unwrap()
+        });
+        closed(0o700).unwrap();
+        assert_eq!(error.exit(), Exit::Permission, "{error}");
+    }
 }
