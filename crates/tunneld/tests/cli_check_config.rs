@@ -63,6 +63,13 @@ fn a_missing_file_is_a_usage_error() {
 }
 
 #[test]
+fn what_the_registry_would_refuse_later_is_refused_here() {
+    for text in ["upstreams = [\"http://lab:99999\"]\n", "hosts = [\"lab-1:49151\"]\n"] {
+        assert_eq!(check(Some(text), &[]).status.code(), Some(2), "{text}");
+    }
+}
+
+#[test]
 fn an_empty_file_is_valid() {
     assert_eq!(check(Some(""), &[]).status.code(), Some(0));
 }

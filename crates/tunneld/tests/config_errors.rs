@@ -49,6 +49,44 @@ fn a_registry_that_others_reach_is_refused_with_the_reason() {
 }
 
 #[test]
+fn hosts_that_no_request_would_match_are_refused_with_what_to_write() {
+    let text = r#"hosts = [
+  "lab-1:49151",
+  "[fd00::7]:49151",
+  "fd00::7",
+  "[fd00:0::7]",
+  "::ffff:192.0.2.7",
+  "fe80::1%eth0",
+  "[lab-1]",
+  "me@lab-1",
+  "lab-1/",
+  "münchen",
+  ":49151",
+  "",
+]
+"#;
+    insta::assert_snapshot!("hosts", told(text));
+}
+
+#[test]
+fn upstreams_that_can_not_be_asked_are_refused_by_line() {
+    let text = r#"upstreams = [
+  "http://lab/x",
+  "http://lab:99999",
+  "http://",
+  "https://lab",
+  "http://[::1",
+  "http://[a@b]",
+  "http://lab",
+  "http://LAB:49151/",
+]
+"#;
+    insta::assert_snapshot!("upstreams", told(text));
+    let many: String = (1..=33).map(|port| format!("\n  \"http://lab:{port}\",")).collect();
+    insta::assert_snapshot!("too_many_upstreams", told(&format!("upstreams = [{many}\n]\n")));
+}
+
+#[test]
 fn udids_are_checked_and_counted_in_every_form() {
     let text = "allow = [\n  \"00008020-0000000000001234\",\n  \"000080200000000000001234\",\n  \"my phone\",\n]\n\
                 [device.00008020000000000000123a]\ntransport = \"udp\"\n\

@@ -127,6 +127,19 @@ fn options_win_over_the_file() {
 }
 
 #[test]
+fn hosts_and_upstreams_are_kept_in_the_form_in_which_they_are_compared() {
+    let text = r#"
+hosts = ["LAB-1", "192.0.2.7", "[FD00::7]", "fd00:0:0::8"]
+upstreams = ["http://LAB", "http://[FE80::1%Eth0]:80/"]
+"#;
+    let kept = settings(text);
+    assert_eq!(kept.hosts, ["lab-1", "192.0.2.7", "fd00::7", "fd00::8"]);
+    assert_eq!(kept.upstreams, ["http://lab:49151", "http://[fe80::1%Eth0]:80"]);
+    let most: String = (1..=32).map(|port| format!("\"http://lab:{port}\",")).collect();
+    assert_eq!(settings(&format!("upstreams = [{most}]")).upstreams.len(), 32);
+}
+
+#[test]
 fn what_holds_after_the_next_start_only_is_named() {
     let start = settings("");
     assert_eq!(

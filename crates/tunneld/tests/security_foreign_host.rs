@@ -52,11 +52,21 @@ async fn security_foreign_host_missing() {
 
 #[tokio::test]
 async fn security_foreign_host_but_configured_names_pass() {
-    let hosts = vec!["Lab-1".to_owned()];
+    let hosts = vec!["Lab-1".to_owned(), "fd00::7".to_owned()];
     let registry = Registry::start_with(HttpConfig { hosts, ..HttpConfig::default() }).await;
     let ask =
         async |host: &str| registry.request("GET", "/hello", &format!("host: {host}\r\n"), "").await.status;
-    let own = ["localhost", "localhost:1", "LOCALHOST", "127.0.0.1", "[::1]:49151", "lab-1", "LAB-1:49151"];
+    let own = [
+        "localhost",
+        "localhost:1",
+        "LOCALHOST",
+        "127.0.0.1",
+        "[::1]:49151",
+        "lab-1",
+        "LAB-1:49151",
+        "[fd00::7]:1",
+        "[FD00:0::7]",
+    ];
     for host in own {
         assert_eq!(ask(host).await, 200, "{host}");
     }

@@ -1,10 +1,11 @@
 //! From what is written to what it means. Everything that is wrong is told at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::uri::Authority;
 use iosmux_link::{Pattern, Selection, selection::ALL_BUT_TUNNELS};
 use iosmux_service::config::{self, Place, Problem};
 use iosmux_tunnel::Transport;
@@ -15,6 +16,7 @@ use super::environment::Environment;
 use super::settings::{AGENT, Pairing, REGISTRY, Settings, Socket, SuspendRemoted, TRUST_DEADLINE};
 use super::written::{Account, Config};
 use crate::discover::Peer;
+use crate::http;
 
 /// The word that switches something off.
 const OFF: &str = "off";
@@ -112,20 +114,14 @@ impl Checker<'_> {
     }
 
     fn hosts(&mut self, values: &[(Place, &str)]) -> Vec<String> {
-        self.found.distinct(values, |text| {
-            let odd = |letter: char| letter.is_whitespace() || letter.is_control() || "/@".contains(letter);
-            if text.is_empty() || text.contains(odd) {
-                return Err(format!("a host's name or address without port was expected, {text:?} came"));
-            }
-            Ok(text.to_ascii_lowercase())
-        })
+        self.found.distinct(values, host)
     }
 
     fn upstreams(&mut self, values: &[(Place, &str)]) -> Vec<String> {
-        self.found.distinct(values, |text| match text.strip_prefix("http://") {
-            Some(host) if !host.is_empty() => Ok(text.to_owned()),
-            _ => Err(format!("an address such as http://127.0.0.1:49152 was expected, {text:?} came")),
-        })
+        if let Some((place, _)) = values.get(http::UPSTREAMS) {
+            self.found.wrong(place, format!("there are at most {} upstreams", http::UPSTREAMS));
+        }
+        self.found.distinct(values, upstream)
     }
 
     fn agent(
@@ -310,4 +306,37 @@ fn address(text: &str, anyway: bool, alternative: &str) -> Result<SocketAddr, St
     } else {
         Err(format!("{text:?} {LOOPBACK_ONLY}"))
     }
+}
+
+/// A name or an address as the registry's guard compares it, which reads a request's Host in the same way.
+fn host(text: &str) -> Result<String, String> {
+    let expected = format!("a host's name or address without port was expected, {text:?} came");
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<Ipv6Addr>() {
+        return address.to_ipv4_mapped().map_or(Ok(address.to_string()), |address| {
+            Err(format!(
+                "an IPv4 address written as IPv6, as in {text:?}, is refused in any case: write {address}"
+            ))
+        });
+    }
+    let Ok(name) = Authority::try_from(text) else { return Err(expected) };
+    let host = name.host().trim_matches(['[', ']']);
+    if host == text {
+        Ok(text.to_ascii_lowercase())
+    } else if host.is_empty() || bare != text || text.contains(['@', '%']) {
+        Err(expected)
+    } else {
+        Err(format!("{expected}: write {host:?}, which holds for every port"))
+    }
+}
+
+/// Another registry's address in the form in which it is asked.
+fn upstream(text: &str) -> Result<String, String> {
+    let expected = || format!("an address such as http://127.0.0.1:49152 was expected, {text:?} came");
+    if !text.starts_with("http://") {
+        return Err(expected());
+    }
+    let url = http::upstream(text)?;
+    // Brackets at odd places leave what is no address any more.
+    if http::upstream(&url).as_ref() == Ok(&url) { Ok(url) } else { Err(expected()) }
 }

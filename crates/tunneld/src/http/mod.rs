@@ -41,6 +41,7 @@ use guard::Hosts;
 use listener::Face;
 use unix::Socket;
 
+pub(crate) use pymobiledevice3::{UPSTREAMS, normalize as upstream};
 pub use unix::SocketConfig;
 
 /// Where the registry's faces are.

@@ -29,7 +29,9 @@ use crate::model::{Device, State, Tunnel};
 use invalid::Invalid;
 use python::dumps;
 
+pub(crate) use upstream::UPSTREAMS;
 pub(super) use upstream::Upstreams;
+pub(crate) use url::normalize;
 
 const JSON: Option<&str> = Some("application/json");
 

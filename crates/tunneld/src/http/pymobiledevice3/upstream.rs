@@ -24,7 +24,7 @@ use super::{refused, said, url};
 use crate::model::same_udid;
 
 /// Upstreams at once.
-const UPSTREAMS: usize = 32;
+pub(crate) const UPSTREAMS: usize = 32;
 /// How long one may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest list that is read, in bytes.

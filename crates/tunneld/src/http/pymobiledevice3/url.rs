@@ -6,7 +6,7 @@ use super::python::repr;
 const DEFAULT_PORT: u16 = 49151;
 
 /// Makes `http://HOST:PORT` of HOST, HOST:PORT and `http://HOST[:PORT]`, or says in pymobiledevice3's words why not.
-pub(super) fn normalize(url: &str) -> Result<String, String> {
+pub(crate) fn normalize(url: &str) -> Result<String, String> {
     let candidate = url.trim();
     let candidate =
         if candidate.contains("//") { candidate.to_owned() } else { format!("http://{candidate}") };
