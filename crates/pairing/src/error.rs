@@ -54,6 +54,17 @@ pub enum ControlError {
         /// What changed.
         change: IdentityChange,
     },
+    /// Another device than the expected one answers.
+    #[error(
+        "the device that was found as {expected} calls itself {said:?}: attach it again, and if it still does, pair with \
+         no other device attached"
+    )]
+    OtherDevice {
+        /// What the caller knows it by.
+        expected: String,
+        /// What it says, as far as an identifier may be long.
+        said: String,
+    },
     /// There is no valid pairing and none may be made.
     #[error("this host is not paired with the device: pair first")]
     NotPaired,

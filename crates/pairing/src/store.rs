@@ -114,6 +114,22 @@ impl Store {
         if record.identifier == identifier { Ok(Some(record)) } else { Err(StoreError::WrongRecord { path }) }
     }
 
+    /// The record of a device, however its name is spelt in it; `same` tells two spellings of one name. Whoever spells
+    /// the name of another device differently must not get past its pinned identity.
+    ///
+    /// # Errors
+    /// [`StoreError`]; no record is `None`.
+    pub fn find(
+        &self,
+        identifier: &str,
+        same: impl Fn(&str, &str) -> bool,
+    ) -> Result<Option<PairRecord>, StoreError> {
+        if let Some(record) = self.load(identifier)? {
+            return Ok(Some(record));
+        }
+        Ok(self.list()?.into_iter().find(|record| same(&record.identifier, identifier)))
+    }
+
     /// Keeps a record in place of the one that is there: the new file is on disk before it takes the name.
     ///
     /// # Errors

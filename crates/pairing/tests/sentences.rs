@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use iosmux_pairing::control::device::PairPolicy;
+use iosmux_pairing::control::host::ExpectedDevice;
 use iosmux_pairing::error::ControlError;
 use support::{Outcome, Scenario, device_identity, run};
 use zeroize::Zeroizing;
@@ -25,6 +26,8 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
     changed.device.identity = device_identity(601);
     let mut not_allowed = Scenario::first_time(PairPolicy::Accept);
     not_allowed.device.handshake.options.allows_pair_setup = Some(false);
+    let mut another = Scenario::first_time(PairPolicy::Accept);
+    another.host.expected = Some(ExpectedDevice { name: "ANOTHER".into(), same: str::eq });
     let mut unpaired = Scenario::first_time(PairPolicy::Accept);
     unpaired.host.allow_setup = false;
     let back_off = PairPolicy::BackOff { until: Duration::from_secs(9316) };
@@ -34,6 +37,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("back-off", run(Scenario::first_time(back_off))),
         ("wrong PIN", run(pin_scenario("314159"))),
         ("changed identity", run(changed)),
+        ("another device", run(another)),
         ("unknown to the device, no pairing wanted", run(unpaired)),
         ("pairing not possible here", run(not_allowed)),
     ]

@@ -61,6 +61,19 @@ fn a_record_is_found_again_and_forgotten() {
 }
 
 #[test]
+fn a_record_is_found_under_another_spelling_of_its_name() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path().join("p")).unwrap();
+    store.save(&record()).unwrap();
+    store.save(&PairRecord { identifier: "OTHER".to_owned(), ..record() }).unwrap();
+    let same = |one: &str, other: &str| one.replace('-', "") == other.replace('-', "");
+    let found = |name: &str| store.find(name, same).unwrap().map(|record| record.identifier);
+    assert_eq!(found(UDID).as_deref(), Some(UDID));
+    assert_eq!(found(&UDID.replace('-', "")).as_deref(), Some(UDID));
+    assert_eq!(found("NOBODY"), None);
+}
+
+#[test]
 fn the_host_identity_is_made_once() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(root.path().join("p")).unwrap();

@@ -6,7 +6,8 @@ mod types;
 mod verify;
 
 pub use types::{
-    HostAction, HostConfig, HostEvent, ListenerWish, PeerProof, PinPolicy, Psk, WishedTransport,
+    ExpectedDevice, HostAction, HostConfig, HostEvent, ListenerWish, PeerProof, PinPolicy, Psk,
+    WishedTransport,
 };
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::Sender;
 use crate::channel::HostChannel;
 use crate::envelope::{ControlMessage, Envelope, Origin};
 use crate::error::ControlError;
+use crate::identity::MAX_IDENTIFIER_LEN;
 use crate::message::{
     Body, Event, HandshakeRequest, HandshakeResponse, PairingKind, Request, Response, WIRE_PROTOCOL_VERSION,
 };
@@ -218,6 +220,7 @@ impl HostControl {
         actions: &mut Vec<HostAction>,
     ) -> Result<(), ControlError> {
         let State::Handshake = self.state else { return Err(self.unexpected("response handshake")) };
+        self.check_device(&handshake)?;
         actions.push(HostAction::Device(Box::new(handshake.clone())));
         self.device = Some(handshake);
         if self.config.attempt_verify {
@@ -225,6 +228,16 @@ impl HostControl {
         } else {
             self.begin_setup(now, OperandForm::Stripped, false, actions)
         }
+    }
+
+    /// Whether the expected device answers, as far as it says who it is. Source: protocol.md §5.2.
+    fn check_device(&self, handshake: &HandshakeResponse) -> Result<(), ControlError> {
+        let (Some(expected), Some(info)) = (&self.config.expected, &handshake.device) else { return Ok(()) };
+        if info.identifier.is_empty() || (expected.same)(&expected.name, &info.identifier) {
+            return Ok(());
+        }
+        let said = info.identifier.chars().take(MAX_IDENTIFIER_LEN).collect();
+        Err(ControlError::OtherDevice { expected: expected.name.clone(), said })
     }
 }
 

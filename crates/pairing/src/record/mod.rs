@@ -66,7 +66,8 @@ pub enum RemoteUnlock {
 /// What a host keeps about a device it paired with.
 #[derive(Debug, Clone)]
 pub struct PairRecord {
-    /// What names the record: the device's `peerDeviceInfo.identifier`, over RSD its UDID.
+    /// What names the record: what the host knew the device by, over RSD its UDID; else the device's
+    /// `peerDeviceInfo.identifier`.
     pub identifier: String,
     /// The identity that the device knows us by.
     pub host: Identity,

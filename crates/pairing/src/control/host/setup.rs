@@ -180,10 +180,7 @@ impl HostControl {
         if let Some(record) = &self.config.record {
             check_pin(record, &pinned)?;
         }
-        // A pairable host may leave its identifier empty; then the long-term one names the record.
-        let said = self.device.as_ref().and_then(|device| device.device.as_ref());
-        let said = said.map(|info| &info.identifier).filter(|identifier| !identifier.is_empty());
-        let identifier = said.unwrap_or(&pinned.identifier).clone();
+        let identifier = self.record_name(&pinned).to_owned();
         check_identifier(&identifier)?;
         let record = PairRecord {
             identifier,
@@ -200,6 +197,18 @@ impl HostControl {
         actions.push(HostAction::Save(Box::new(record.clone())));
         self.config.record = Some(record);
         self.after_keys(now, true, actions)
+    }
+
+    /// What names the record: if the caller knows the device, nothing that it says, so that the record is found again
+    /// and is nobody else's.
+    fn record_name<'a>(&'a self, pinned: &'a PinnedPeer) -> &'a str {
+        if let Some(expected) = &self.config.expected {
+            return &expected.name;
+        }
+        // A pairable host may leave its identifier empty; then the long-term one names the record.
+        let said = self.device.as_ref().and_then(|device| device.device.as_ref());
+        let said = said.map(|info| &info.identifier).filter(|identifier| !identifier.is_empty());
+        said.unwrap_or(&pinned.identifier)
     }
 }
 

@@ -23,6 +23,15 @@ pub enum PinPolicy {
     Report,
 }
 
+/// A device that the caller knows before it says anything about itself.
+#[derive(Debug, Clone)]
+pub struct ExpectedDevice {
+    /// What it is known by, over RSD its UDID; the record of a new pairing has this name whatever the device says.
+    pub name: String,
+    /// Whether two names are spellings of the same: some write UDIDs with a dash, others without.
+    pub same: fn(&str, &str) -> bool,
+}
+
 /// What the host is told before it begins.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
@@ -32,6 +41,9 @@ pub struct HostConfig {
     pub identity: Identity,
     /// The record of the device, if there is one.
     pub record: Option<PairRecord>,
+    /// The device that has to answer. Without it a device names its own record, and could so replace that of another:
+    /// only for callers that look no record up by a name of their own.
+    pub expected: Option<ExpectedDevice>,
     /// Whether pair-setup may follow when there is no valid pairing.
     pub allow_setup: bool,
     /// Whether pair-verify is tried; a host that only accepts pairings refuses it (protocol.md §5.2).
@@ -54,6 +66,7 @@ impl HostConfig {
             description: HostDescription { name: host_name.into(), udid: None },
             identity,
             record,
+            expected: None,
             allow_setup: true,
             attempt_verify: true,
             pin_policy: PinPolicy::Strict,
