@@ -25,6 +25,9 @@ use crate::message::{
 use crate::srp::OperandForm;
 use crate::verify::{SharedSecret, VerifyHost};
 
+/// What [`ControlError::Timeout`] was waiting for when the device had asked its user and nobody answered.
+pub const USERS_CONSENT: &str = "the user's consent";
+
 enum State {
     Idle,
     Handshake,

@@ -54,6 +54,11 @@ impl SetupHost {
         (host, Tlv8::new().with(tag::METHOD, [0]).with_state(1))
     }
 
+    /// Whether nothing came yet.
+    pub(crate) fn awaits_m2(&self) -> bool {
+        matches!(self.state, State::AwaitM2)
+    }
+
     /// Takes M2, M4 or M6.
     ///
     /// # Errors

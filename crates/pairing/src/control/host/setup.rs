@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::{HostAction, HostControl, State};
+use super::{HostAction, HostControl, State, USERS_CONSENT};
 use crate::channel::HostChannel;
 use crate::error::{ControlError, IdentityChange};
 use crate::identity::check_identifier;
@@ -69,8 +69,13 @@ impl HostControl {
         let State::Setup(setup) = &mut self.state else {
             return Err(self.unexpected("event awaitingUserConsent"));
         };
+        // One that says so again and again would be waited for without end.
+        if setup.consent || !setup.machine.awaits_m2() {
+            tracing::debug!("host: the device asks its user again, which changes nothing");
+            return Ok(());
+        }
         setup.consent = true;
-        setup.step = "the user's consent";
+        setup.step = USERS_CONSENT;
         self.wait(now, self.config.consent_timeout);
         actions.push(HostAction::AwaitingConsent);
         Ok(())
