@@ -18,6 +18,13 @@ pub struct Client {
     b_bytes: [u8; ELEMENT_LEN],
 }
 
+/// What M2 and a PIN give, whatever the private value.
+pub(super) struct WithPin {
+    x: group::Exponent,
+    /// B - k * g^x, of which S is a power.
+    base: group::Element,
+}
+
 /// What the host sends in M3 and expects in M4.
 pub struct ClientAnswer {
     /// A, as 384 bytes.
@@ -49,17 +56,18 @@ impl Client {
     /// Private values are drawn until neither A nor S starts with a zero byte, so that only B can leave the form open.
     ///
     /// # Errors
-    /// [`SrpError::Randomness`].
+    /// [`SrpError::WeakPublicKey`], [`SrpError::Randomness`].
     pub fn answer(
         &self,
         pin: &str,
         form: OperandForm,
         rng: &mut dyn CryptoRng,
     ) -> Result<ClientAnswer, SrpError> {
+        let known = self.with_pin(pin)?;
         for _ in 0..MAX_DRAWS {
             let mut secret = Zeroizing::new([0u8; 64]);
             rng.fill_bytes(secret.as_mut_slice());
-            let (answer, plain) = self.answer_with(&secret, pin, form);
+            let (answer, plain) = self.answer_with(&secret, &known, form);
             if plain {
                 return Ok(answer);
             }
@@ -67,17 +75,31 @@ impl Client {
         Err(SrpError::Randomness)
     }
 
-    /// The answer of one private value, and whether neither A nor S starts with a zero byte.
-    pub(super) fn answer_with(&self, a: &[u8; 64], pin: &str, form: OperandForm) -> (ClientAnswer, bool) {
-        let mut a = group::exponent(a);
-        let public_key = group::to_bytes(&group::pow(&group::generator(), &a));
-        let mut x = private_key(&self.salt, pin);
-        let u = scrambler(&public_key, &self.b_bytes);
+    /// What all private values share.
+    ///
+    /// # Errors
+    /// [`SrpError::WeakPublicKey`] for a base whose powers are 0, or 1 and -1: S would be the same for every private
+    /// value, or start with a zero byte in every draw.
+    pub(super) fn with_pin(&self, pin: &str) -> Result<WithPin, SrpError> {
+        let x = private_key(&self.salt, pin);
         let verifier = group::pow(&group::generator(), &x);
         let base = self.b.sub(&multiplier().mul(&verifier));
-        let secret = Zeroizing::new(group::to_bytes(&group::pow_sum(&base, &a, &u, &x)));
+        let known = WithPin { x, base };
+        if group::is_trivial(&known.base) { Err(SrpError::WeakPublicKey) } else { Ok(known) }
+    }
+
+    /// The answer of one private value, and whether neither A nor S starts with a zero byte.
+    pub(super) fn answer_with(
+        &self,
+        a: &[u8; 64],
+        known: &WithPin,
+        form: OperandForm,
+    ) -> (ClientAnswer, bool) {
+        let mut a = group::exponent(a);
+        let public_key = group::to_bytes(&group::pow(&group::generator(), &a));
+        let u = scrambler(&public_key, &self.b_bytes);
+        let secret = Zeroizing::new(group::to_bytes(&group::pow_sum(&known.base, &a, &u, &known.x)));
         a.zeroize();
-        x.zeroize();
 
         let key = session_key(&secret, form);
         let proof = client_proof(&self.salt, &public_key, &self.b_bytes, &key, form);
@@ -85,6 +107,13 @@ impl Client {
         let plain = public_key.first() != Some(&0) && secret.first() != Some(&0);
         let form = (!plain || self.is_ambiguous()).then_some(form);
         (ClientAnswer { public_key, proof, form, expected, key }, plain)
+    }
+}
+
+impl Drop for WithPin {
+    fn drop(&mut self) {
+        self.x.zeroize();
+        self.base.as_montgomery_mut().zeroize();
     }
 }
 

@@ -71,6 +71,13 @@ pub(super) fn public_element(bytes: &[u8]) -> Result<Element, SrpError> {
     if bool::from(element.retrieve().is_nonzero()) { Ok(element) } else { Err(SrpError::ZeroPublicKey) }
 }
 
+/// Whether the powers of an element are no secret whatever the exponent: those of 0, 1 and -1, whose square is 0 or 1.
+/// N is a safe prime, so no other element generates fewer than (N-1)/2.
+pub(super) fn is_trivial(element: &Element) -> bool {
+    let square = element.square();
+    square == Element::ZERO || square == Element::ONE
+}
+
 /// The 384 big-endian bytes of an element.
 pub(super) fn to_bytes(element: &Element) -> [u8; ELEMENT_LEN] {
     let mut out = [0; ELEMENT_LEN];

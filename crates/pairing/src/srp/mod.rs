@@ -39,6 +39,11 @@ pub enum SrpError {
     /// A public key that is a multiple of N, with which any PIN would do.
     #[error("an SRP public key that is zero modulo N: the peer tries to pair without knowing the PIN")]
     ZeroPublicKey,
+    /// A public key made so that the shared secret is known beforehand.
+    #[error(
+        "an SRP public key with which the shared secret is the same for all: not a proper RemotePairing peer"
+    )]
+    WeakPublicKey,
     /// The other side's proof is not the one of this PIN.
     #[error("the SRP proof is wrong: the PIN differs, or the messages were changed on the way")]
     WrongProof,

@@ -43,10 +43,11 @@ fn the_client_matches_every_reference_vector_in_both_forms() {
     assert_eq!(vectors.len(), 4);
     for v in vectors {
         let client = Client::new(v.salt, &v.b).unwrap();
-        let (stripped, plain) = client.answer_with(&v.a, "000000", OperandForm::Stripped);
+        let known = client.with_pin("000000").unwrap();
+        let (stripped, plain) = client.answer_with(&v.a, &known, OperandForm::Stripped);
         assert_eq!(stripped.key.expose(), &v.key, "{}", v.case);
         assert_eq!(stripped.proof, v.stripped, "{}", v.case);
-        let (padded, _) = client.answer_with(&v.a, "000000", OperandForm::Padded);
+        let (padded, _) = client.answer_with(&v.a, &known, OperandForm::Padded);
         assert_eq!(padded.proof, v.padded, "{}", v.case);
         assert_eq!(plain, !matches!(v.case.as_str(), "A0" | "S0"), "{}", v.case);
         assert_eq!(client.is_ambiguous(), v.case == "B0", "{}", v.case);
@@ -74,8 +75,9 @@ fn answers(server: &Server, seed: u64) -> (ClientPair, bool) {
     let client = Client::new(*server.salt(), server.public_key()).unwrap();
     let mut a = [0; 64];
     rand_core::Rng::fill_bytes(&mut ChaCha20Rng::seed_from_u64(seed), &mut a);
-    let (stripped, plain) = client.answer_with(&a, "000000", OperandForm::Stripped);
-    let padded = client.answer_with(&a, "000000", OperandForm::Padded).0;
+    let known = client.with_pin("000000").unwrap();
+    let (stripped, plain) = client.answer_with(&a, &known, OperandForm::Stripped);
+    let padded = client.answer_with(&a, &known, OperandForm::Padded).0;
     (ClientPair { stripped, padded }, plain)
 }
 
@@ -112,6 +114,45 @@ fn zero_public_keys_are_refused_on_both_sides() {
     assert_eq!(server.check(&group::modulus_bytes(), &[0; 64]).unwrap_err(), SrpError::ZeroPublicKey);
     assert_eq!(server.check(&[1; 385], &[0; 64]).unwrap_err(), SrpError::PublicKeyLength { got: 385 });
     assert_eq!(server.check(&[], &[0; 64]).unwrap_err(), SrpError::PublicKeyLength { got: 0 });
+}
+
+/// Counts how often somebody asked for random bytes.
+struct Counted(ChaCha20Rng, usize);
+
+impl rand_core::TryRng for Counted {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        self.1 += 1;
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        self.1 += 1;
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.1 += 1;
+        self.0.try_fill_bytes(bytes)
+    }
+}
+
+impl rand_core::TryCryptoRng for Counted {}
+
+#[test]
+fn a_public_key_that_fixes_the_shared_secret_is_refused_before_any_draw() {
+    let salt = [0x81; SALT_LEN];
+    let of_pin = multiplier().mul(&group::pow(&group::generator(), &private_key(&salt, "000000")));
+    let one = group::Element::ONE;
+    for b in [of_pin, of_pin.add(&one), of_pin.sub(&one)] {
+        let client = Client::new(salt, &group::to_bytes(&b)).unwrap();
+        let mut rng = Counted(ChaCha20Rng::seed_from_u64(4), 0);
+        let error = client.answer("000000", OperandForm::Stripped, &mut rng).unwrap_err();
+        assert_eq!((error, rng.1), (SrpError::WeakPublicKey, 0));
+        // With another PIN it is a public key like any other.
+        assert!(client.answer("000001", OperandForm::Stripped, &mut rng).is_ok());
+    }
 }
 
 #[test]
