@@ -12,6 +12,9 @@ const HOST_SERIAL: &str = "AAAAAAAAAAAA";
 /// The model that every known host client sends. Source: protocol.md §5.5.
 const HOST_MODEL: &str = "computer-model";
 
+/// The longest text that is kept of what a peer says about itself, in bytes; what is longer is cut.
+pub const MAX_TEXT: usize = 256;
+
 /// A peer's description of itself; what it left out is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerInfo {
@@ -106,13 +109,14 @@ pub fn device_info(
 }
 
 impl PeerInfo {
-    /// Reads what a peer sent; unknown keys and keys of another type count as left out.
+    /// Reads what a peer sent; unknown keys and keys of another type count as left out. Texts are cut to [`MAX_TEXT`]
+    /// bytes: they are for people, and the end of a name is not worth a pairing.
     ///
     /// # Errors
     /// [`OpackError`] for bytes that are not OPACK.
     pub fn decode(bytes: &[u8]) -> Result<Self, OpackError> {
         let value = Value::decode(bytes)?;
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(cut);
         let alt_irk = value.get("altIRK").and_then(Value::as_data).and_then(|bytes| bytes.try_into().ok());
         Ok(Self {
             alt_irk: alt_irk.map(AltIrk::new),
@@ -123,6 +127,11 @@ impl PeerInfo {
             serial_number: text("remotepairing_serial_number"),
         })
     }
+}
+
+/// As many whole characters of a text as fit.
+fn cut(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -166,6 +175,17 @@ mod tests {
             keys,
             ["altIRK", "btAddr", "mac", "remotepairing_serial_number", "accountID", "model", "name"]
         );
+    }
+
+    #[test]
+    fn long_texts_of_a_peer_are_cut_between_characters() {
+        let name = format!("x{}", "é".repeat(9000));
+        // By hand, because ours writes no text with two bytes of length.
+        let len = u16::try_from(name.len()).unwrap().to_le_bytes();
+        let bytes = [b"\xe2\x44name\x62", &len[..], name.as_bytes(), b"\x45model\x45short"].concat();
+        let read = PeerInfo::decode(&bytes).unwrap();
+        assert_eq!(read.name.unwrap(), format!("x{}", "é".repeat(127)));
+        assert_eq!(read.model.as_deref(), Some("short"));
     }
 
     #[test]

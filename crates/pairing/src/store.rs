@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::identity::{Identity, IdentityError, check_identifier, host_identifier};
 use crate::record::{PairRecord, RecordError};
 
-/// The longest file that is read, in bytes; a real one has about 1000.
+/// The longest file that is read and written, in bytes; a real one has about 1000.
 const MAX_FILE: u64 = 64 * 1024;
 const IDENTITY_FILE: &str = "host.json";
 const RECORD_PREFIX: &str = "peer-";
@@ -56,6 +56,16 @@ pub enum StoreError {
     TooLong {
         /// The file.
         path: PathBuf,
+    },
+    /// What is to be kept would not be read again.
+    #[error(
+        "{path} is left as it is: what should replace it has {len} bytes, at most {MAX_FILE} are read again"
+    )]
+    TooLongToKeep {
+        /// The file.
+        path: PathBuf,
+        /// The length of what is not written.
+        len: usize,
     },
     /// The file holds the record of another device.
     #[error("{path} holds the record of another device: the file was moved or copied")]
@@ -153,17 +163,20 @@ impl Store {
         }
     }
 
-    /// All records, in the order of their identifiers.
+    /// All records that can be read, in the order of their identifiers; what is wrong with another one is logged.
     ///
     /// # Errors
-    /// [`StoreError`] of the first record that can't be read.
+    /// [`StoreError`] when the directory can't be read.
     pub fn list(&self) -> Result<Vec<PairRecord>, StoreError> {
         let mut records = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(io_error("list", &self.directory))? {
             let path = entry.map_err(io_error("list", &self.directory))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name.starts_with(RECORD_PREFIX) && name.ends_with(SUFFIX) {
-                records.extend(read_record(&path)?);
+                match read_record(&path) {
+                    Ok(record) => records.extend(record),
+                    Err(error) => tracing::warn!(%error, "a pair record is passed over"),
+                }
             }
         }
         records.sort_by(|a, b| a.identifier.cmp(&b.identifier));
@@ -193,6 +206,9 @@ impl Store {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        if !is_readable(bytes.len()) {
+            return Err(StoreError::TooLongToKeep { path: path.to_owned(), len: bytes.len() });
+        }
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
             .permissions(Permissions::from_mode(0o600))
@@ -247,8 +263,14 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let room = usize::try_from(metadata.len().min(MAX_FILE)).unwrap_or_default().saturating_add(2);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes).map_err(io_error("read", path))?;
-    match u64::try_from(bytes.len()) {
-        Ok(len) if len <= MAX_FILE => Ok(Some(bytes)),
-        _ => Err(StoreError::TooLong { path: path.to_owned() }),
+    if is_readable(bytes.len()) {
+        Ok(Some(bytes))
+    } else {
+        Err(StoreError::TooLong { path: path.to_owned() })
     }
+}
+
+/// Whether a file of this length is taken.
+fn is_readable(len: usize) -> bool {
+    u64::try_from(len).is_ok_and(|len| len <= MAX_FILE)
 }

@@ -140,6 +140,31 @@ fn links_long_files_and_moved_records_are_typed_errors() {
 }
 
 #[test]
+fn a_record_that_would_not_be_read_again_is_not_written() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path().join("p")).unwrap();
+    store.save(&record()).unwrap();
+    let mut long = record();
+    long.info.name = Some("x".repeat(70_000));
+    let error = store.save(&long).unwrap_err();
+    assert!(matches!(error, StoreError::TooLongToKeep { len: 70_000.., .. }), "{error}");
+    assert_eq!(store.load(UDID).unwrap().unwrap().info.name, record().info.name);
+    assert_eq!(files(store.directory()).len(), 1);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_hides_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path().join("p")).unwrap();
+    store.save(&record()).unwrap();
+    let file = store.directory().join(&files(store.directory())[0]);
+    store.save(&PairRecord { identifier: "OTHER".to_owned(), ..record() }).unwrap();
+    fs::write(&file, vec![b' '; 70_000]).unwrap();
+    let names: Vec<_> = store.list().unwrap().into_iter().map(|record| record.identifier).collect();
+    assert_eq!(names, ["OTHER"]);
+}
+
+#[test]
 fn an_unfinished_write_leaves_the_record_alone() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("p");

@@ -16,6 +16,9 @@ pub(super) const SETUP: &str = "setupManualPairing";
 /// The kind of pair-verify. Source: protocol.md §5.3.
 pub(super) const VERIFY: &str = "verifyManualPairing";
 
+/// The longest remote unlock key that is taken, in bytes of base64; real ones have 44.
+const MAX_HOST_KEY: usize = 1024;
+
 type Result<T> = std::result::Result<T, MessageError>;
 
 fn field<'a>(object: &'a Object, key: &str, path: &'static str) -> Result<&'a Object> {
@@ -112,7 +115,7 @@ fn response(object: &Object) -> Result<Response> {
         }
         "createRemoteUnlockKey" => {
             let path = "response._1.createRemoteUnlockKey.hostKey";
-            Response::CreateRemoteUnlockKey(HostKey::new(text(field(value, "hostKey", path)?, path)?))
+            Response::CreateRemoteUnlockKey(host_key(field(value, "hostKey", path)?, path)?)
         }
         "createListener" => Response::CreateListener(listener_answer(value)?),
         "errorExtended" => {
@@ -120,6 +123,16 @@ fn response(object: &Object) -> Result<Response> {
         }
         other => Response::Other(other.to_owned()),
     })
+}
+
+/// It is kept in the pair record, so its length is not left to the device.
+fn host_key(object: &Object, path: &'static str) -> Result<HostKey> {
+    let key = HostKey::new(text(object, path)?);
+    if key.expose().len() <= MAX_HOST_KEY {
+        Ok(key)
+    } else {
+        Err(wrong(path, "a text of at most 1024 bytes"))
+    }
 }
 
 fn event(object: &Object) -> Result<Event> {

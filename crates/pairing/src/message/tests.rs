@@ -218,3 +218,13 @@ proptest! {
         let _ = decoder.next_envelope();
     }
 }
+
+#[test]
+fn a_remote_unlock_key_that_fills_the_record_is_refused() {
+    let answer =
+        |len| Body::Response(Response::CreateRemoteUnlockKey(HostKey::new("k".repeat(len)))).to_object();
+    assert!(Body::from_object(&answer(1024)).is_ok());
+    let path = "response._1.createRemoteUnlockKey.hostKey";
+    let expected = "a text of at most 1024 bytes";
+    assert_eq!(Body::from_object(&answer(1025)).unwrap_err(), MessageError::WrongType { path, expected });
+}
