@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use iosmux_tunneld::remoted::{SuspendError, Suspension, Watchdog};
+use iosmux_tunneld::remoted::{Shared, SuspendError, Suspension, Watchdog};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -78,6 +78,25 @@ fn suspended_while_held_and_resumed_on_drop() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(is_suspended(sleeper.pid()), "it stays so");
     drop(suspension);
+    assert!(sleeper.becomes(false, SOON));
+}
+
+#[test]
+fn who_shares_a_suspension_ends_it_last() {
+    static SHARED: Shared = Shared::new();
+    let sleeper = Sleeper::start();
+    let begin = || Suspension::begin(&watchdog(), sleeper.pid(), LONG);
+    let first = SHARED.join(begin).unwrap();
+    let second = SHARED.join(|| panic!("it is suspended already")).unwrap();
+    assert!(sleeper.becomes(true, SOON));
+    drop(first);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(is_suspended(sleeper.pid()), "somebody needs it still");
+    drop(second);
+    assert!(sleeper.becomes(false, SOON));
+    let again = SHARED.join(begin).unwrap();
+    assert!(sleeper.becomes(true, SOON));
+    drop(again);
     assert!(sleeper.becomes(false, SOON));
 }
 

@@ -17,7 +17,7 @@ use super::{open, rsd};
 use crate::config::SuspendRemoted;
 use crate::model::{self, Identity};
 use crate::phone::{Failure, Hop};
-use crate::remoted::{self, Suspension};
+use crate::remoted::{self, Share};
 
 /// How long letting go may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -146,12 +146,12 @@ impl Task {
     }
 
     /// Keeps remoted away from the link for as long as the value lives, if the configuration wants that.
-    async fn suspend_remoted(&self, longest: Duration) -> Option<Suspension> {
+    async fn suspend_remoted(&self) -> Option<Share> {
         let setting = self.config.suspend_remoted;
         if setting == SuspendRemoted::Never {
             return None;
         }
-        let suspend = move || remoted::suspend(setting, longest).map_err(|error| error.to_string());
+        let suspend = move || remoted::suspend(setting).map_err(|error| error.to_string());
         let suspended = tokio::task::spawn_blocking(suspend).await.map_err(|error| error.to_string());
         suspended.and_then(|suspended| suspended).unwrap_or_else(|error| {
             tracing::warn!(error, "remoted could not be suspended: it may take the link meanwhile");
@@ -160,7 +160,7 @@ impl Task {
     }
 
     async fn rsd(&mut self) -> Result<Outcome, Failure> {
-        let _suspended = self.suspend_remoted(self.config.policy.rsd).await;
+        let _suspended = self.suspend_remoted().await;
         let config = &self.config;
         let met = rsd::on_link(self.at, &config.host_name, config.recorder.as_ref()).await?;
         let rsd::OnLink { identity, tunnel_service, remote } = met;
@@ -189,7 +189,7 @@ impl Task {
         let (Some(identity), Some(mut channel)) = (&self.identity, self.channel.take()) else {
             return Err(out_of_order());
         };
-        let _suspended = self.suspend_remoted(self.config.policy.tunnel).await;
+        let _suspended = self.suspend_remoted().await;
         let opened = open::open(&mut channel, self.at, identity, &self.config).await;
         // A tunnel lives on without its control channel.
         channel.close().await;

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -132,6 +133,50 @@ impl Drop for Suspension {
             let reaped = thread::Builder::new().name("reap-watchdog".into()).spawn(move || watchdog.wait());
             if let Err(error) = reaped {
                 tracing::warn!(%error, "the watchdog stays in the process table");
+            }
+        }
+    }
+}
+
+/// A suspension that several have at once: the first one begins it, the last one ends it.
+#[derive(Debug, Default)]
+pub struct Shared(Mutex<Option<(usize, Suspension)>>);
+
+/// One's part in a [`Shared`] suspension.
+#[derive(Debug)]
+pub struct Share(&'static Shared);
+
+impl Shared {
+    /// None has it yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Takes part; begins with `begin` when nobody does. It lasts as long as the first one wanted, however late others came.
+    ///
+    /// # Errors
+    /// What beginning says; nothing is suspended then.
+    pub fn join(
+        &'static self,
+        begin: impl FnOnce() -> Result<Suspension, SuspendError>,
+    ) -> Result<Share, SuspendError> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *held {
+            Some((count, _)) => *count += 1,
+            none => *none = Some((1, begin()?)),
+        }
+        Ok(Share(self))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Under the lock: who comes now must find it either held or resumed.
+        let mut held = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, _)) = &mut *held {
+            *count -= 1;
+            if *count == 0 {
+                *held = None;
             }
         }
     }

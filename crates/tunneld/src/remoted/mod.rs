@@ -14,24 +14,28 @@ pub mod find;
 pub mod guard;
 pub mod watchdog;
 
-use std::time::Duration;
-
-pub use guard::{SuspendError, Suspension, Watchdog};
+pub use guard::{Share, Shared, SuspendError, Suspension, Watchdog};
 
 use crate::config::SuspendRemoted;
 
-/// Suspends remoted if the settings say so and this is a Mac where it runs. Blocks for some milliseconds.
+/// Every hop to every phone shares one: each would resume remoted under the others.
+static REMOTED: Shared = Shared::new();
+
+/// Suspends remoted if the settings say so and this is a Mac where it runs, for [`guard::LONGEST`] at most from when the first
+/// hop began. Blocks for some milliseconds.
 ///
 /// The program of this process must have the command [`watchdog::COMMAND`].
 ///
 /// # Errors
 /// [`SuspendError`]; remoted runs then.
-pub fn suspend(setting: SuspendRemoted, longest: Duration) -> Result<Option<Suspension>, SuspendError> {
+pub fn suspend(setting: SuspendRemoted) -> Result<Option<Share>, SuspendError> {
     let remoted = match setting {
         SuspendRemoted::Never => None,
         SuspendRemoted::Auto => find::remoted(),
     };
-    remoted.map(|process| Suspension::begin(&Watchdog::ourselves()?, process, longest)).transpose()
+    let begin =
+        |process| REMOTED.join(|| Suspension::begin(&Watchdog::ourselves()?, process, guard::LONGEST));
+    remoted.map(begin).transpose()
 }
 
 #[cfg(test)]
@@ -42,7 +46,7 @@ mod tests {
     #[cfg(not(target_os = "macos"))]
     fn elsewhere_than_on_macos_nothing_is_suspended() {
         for setting in [SuspendRemoted::Never, SuspendRemoted::Auto] {
-            assert!(suspend(setting, Duration::from_secs(1)).unwrap().is_none());
+            assert!(suspend(setting).unwrap().is_none());
         }
     }
 }
