@@ -15,10 +15,10 @@ use super::config::FleetConfig;
 use super::handle::{Command, CommandError, Inbox};
 use super::roster::Roster;
 use super::runner::{Outcome, Report, Runner};
-use super::verdict::{left_out, verdict};
+use super::verdict::left_out;
 use super::waiters::Waiters;
 use crate::discover::{self, Discover, DiscoverConfig};
-use crate::model::{Identity, Link, Search, Source, State};
+use crate::model::{Link, Search, Source, State};
 use crate::phone::{Action, Event, Machine};
 
 /// Attachments at once; announcements beyond are left alone.
@@ -56,7 +56,7 @@ pub async fn run(
 }
 
 pub(super) struct Actor {
-    config: Arc<FleetConfig>,
+    pub(super) config: Arc<FleetConfig>,
     discover: (DiscoverConfig, Discover),
     sightings: mpsc::Receiver<discover::Event>,
     reports: mpsc::Sender<Report>,
@@ -71,10 +71,14 @@ pub(super) struct Actor {
     pub(super) changed: bool,
     pub(super) revision: u64,
     pub(super) happened: u64,
+    /// Whether somebody was left alone for want of room.
+    turned_away: bool,
+    /// Phones that went away since this was last told, with their generation.
+    pub(super) gone: Vec<(String, u64)>,
 }
 
 impl Actor {
-    fn new(config: FleetConfig, discover: DiscoverConfig, reports: mpsc::Sender<Report>) -> Self {
+    pub(super) fn new(config: FleetConfig, discover: DiscoverConfig, reports: mpsc::Sender<Report>) -> Self {
         let (search, sightings) = Discover::start(discover.clone());
         Self {
             config: Arc::new(config),
@@ -91,6 +95,8 @@ impl Actor {
             changed: true,
             revision: 0,
             happened: 0,
+            turned_away: false,
+            gone: Vec::new(),
         }
     }
 
@@ -107,7 +113,7 @@ impl Actor {
         due.into_iter().for_each(|id| self.step(id, Event::Tick));
     }
 
-    fn discovered(&mut self, event: discover::Event) {
+    pub(super) fn discovered(&mut self, event: discover::Event) {
         match event {
             discover::Event::Sighted(link) => self.sighted(link),
             discover::Event::Unsighted(link) => {
@@ -135,6 +141,7 @@ impl Actor {
             attachment.moved(link, Instant::now());
         } else if announced_again {
             attachment.link = link;
+            attachment.machine.set_spoken_for(true);
         }
         self.step(id, if moved { Event::Moved } else { Event::Sighted });
     }
@@ -142,12 +149,14 @@ impl Actor {
     fn attach(&mut self, link: Link) {
         if self.attachments.len() >= ATTACHMENTS {
             tracing::warn!(address = %link.scoped(), "left alone: {ATTACHMENTS} addresses are in use already");
+            self.turned_away = true;
             return;
         }
         let id = self.next;
         self.next = self.next.saturating_add(1);
         tracing::info!(address = %link.scoped(), port = link.address.port(), source = ?link.source, "sighted");
-        let machine = Machine::new(self.config.policy, self.config.may_pair, fastrand::u64(..));
+        let mut machine = Machine::new(self.config.policy, self.config.may_pair, fastrand::u64(..));
+        machine.set_spoken_for(link.source != Source::Neighbour);
         self.attachments.insert(id, Attachment::new(link, machine, Instant::now()));
         self.addresses_changed();
         self.step(id, Event::Sighted);
@@ -166,10 +175,11 @@ impl Actor {
     }
 
     /// Gives one event to one machine and carries out what it wants.
-    fn step(&mut self, id: u64, event: Event) {
+    pub(super) fn step(&mut self, id: u64, event: Event) {
         let now = self.epoch.elapsed();
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
         self.changed = true;
+        let before = attachment.machine.state();
         for action in attachment.machine.on(now, event) {
             match action {
                 Action::Begin(hop) => {
@@ -191,23 +201,25 @@ impl Actor {
                 Action::Forget => return self.forget(id),
             }
         }
+        let fell = attachment.machine.state() == State::Down && before != State::Down;
+        if fell && self.holder(id) == Some(id) {
+            self.fall_back(id);
+        }
     }
 
     fn forget(&mut self, id: u64) {
         let Some(attachment) = self.attachments.remove(&id) else { return };
         tracing::info!(address = %attachment.link.scoped(), "gone");
         self.addresses_changed();
-        let Some(udid) = attachment.udid() else { return };
-        if self.roster.release(udid, id, Instant::now()) {
-            let spare = |one: &Attachment| one.udid() == Some(udid) && one.machine.state() == State::Spare;
-            let spare = self.attachments.iter().find(|(_, one)| spare(one)).map(|(id, _)| *id);
-            if let Some(spare) = spare {
-                self.step(spare, Event::Promoted);
-            }
+        if std::mem::take(&mut self.turned_away) {
+            self.discover.1.refresh();
+        }
+        if let Some(udid) = attachment.udid() {
+            self.let_go(id, udid);
         }
     }
 
-    fn reported(&mut self, Report { attachment: id, run, outcome }: Report) {
+    pub(super) fn reported(&mut self, Report { attachment: id, run, outcome }: Report) {
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
         if attachment.runner.as_ref().is_none_or(|runner| runner.run != run) {
             return;
@@ -220,7 +232,8 @@ impl Actor {
             Outcome::TunnelEnded(text) => Event::TunnelEnded(text),
             Outcome::Trusted(newly) => {
                 found.newly_paired = newly;
-                Event::Done
+                self.claim(id);
+                return self.hop_done(id);
             }
             Outcome::TunnelUp(tunnel, meter) => {
                 found.tunnel = Some((*tunnel, meter));
@@ -231,24 +244,17 @@ impl Actor {
                 Event::Done
             }
         };
-        if event == Event::Done {
-            attachment.done(Instant::now());
+        match event {
+            Event::Done => self.hop_done(id),
+            event => self.step(id, event),
         }
-        self.step(id, event);
     }
 
-    fn identified(&mut self, id: u64, identity: Identity, has_service: bool) {
-        let Some(attachment) = self.attachments.get_mut(&id) else { return };
-        let now = Instant::now();
-        attachment.done(now);
-        let first_time = !std::mem::replace(&mut attachment.counted, true);
-        let before = self.roster.claim(&identity, id, first_time, now);
-        let verdict = verdict(&self.config, &identity, has_service);
-        attachment.found.identity = Some(identity);
-        if let Some(before) = before {
-            self.step(before, Event::Superseded);
+    pub(super) fn hop_done(&mut self, id: u64) {
+        if let Some(attachment) = self.attachments.get_mut(&id) {
+            attachment.done(Instant::now());
         }
-        self.step(id, verdict.map_or(Event::Done, Event::Failed));
+        self.step(id, Event::Done);
     }
 
     fn command(&mut self, command: Command) {
@@ -296,9 +302,12 @@ impl Actor {
 
     fn stop(&mut self, udid: &str) -> Result<bool, CommandError> {
         let unknown = || CommandError::UnknownDevice(udid.to_owned());
-        let id = self.roster.find(udid).and_then(|record| record.attachment).ok_or_else(unknown)?;
+        let record = self.roster.find(udid);
+        let (udid, id) = record
+            .and_then(|record| Some((record.identity.udid.clone(), record.attachment?)))
+            .ok_or_else(unknown)?;
         let up = self.attachments.get(&id).is_some_and(|one| one.found.tunnel.is_some());
-        self.step(id, Event::Stop);
+        self.step_where(|one| one.udid() == Some(&udid), &Event::Stop);
         Ok(up)
     }
 
@@ -320,7 +329,9 @@ impl Actor {
         config.pin = config.pin.or_else(|| self.config.pin.clone());
         self.config = Arc::new(config);
         let config = Arc::clone(&self.config);
-        self.attachments.values_mut().for_each(|one| one.machine.set_may_pair(config.may_pair));
+        for one in self.attachments.values_mut() {
+            one.machine.reconfigure(config.policy, config.may_pair);
+        }
         let refused = |one: &Attachment| one.udid().is_some_and(|udid| !config.allows(udid));
         let reconsidered = |one: &Attachment| one.machine.state() == State::Unsupported && !refused(one);
         self.step_where(reconsidered, &Event::Reconsidered);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `handle` | what the rest of the program holds: a picture, and commands |
 //! | `actor` | the one task that owns all machines: events in, actions out |
+//! | `holders` | which attachment has a phone, when several say that they are it |
 //! | `attachment` | one attached phone: its machine, and what its hops found |
 //! | `publish` | the picture of all phones, and what happens to each |
 //! | `verdict` | whether a phone gets a tunnel at all |
@@ -17,6 +18,7 @@ mod attachment;
 mod config;
 mod dial;
 mod handle;
+mod holders;
 mod open;
 mod publish;
 mod roster;

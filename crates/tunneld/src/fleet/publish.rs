@@ -8,7 +8,7 @@ use super::actor::Actor;
 use super::attachment::Attachment;
 use super::handle::Inbox;
 use super::roster::Record;
-use crate::model::{Device, Happening, Snapshot};
+use crate::model::{Device, Happening, Snapshot, State};
 
 impl Actor {
     /// Tells what changed.
@@ -26,16 +26,25 @@ impl Actor {
 
     fn tell(&mut self, inbox: &Inbox) {
         let now = Instant::now();
-        for attachment in self.attachments.values_mut() {
+        let mut news = Vec::new();
+        for (device, generation) in std::mem::take(&mut self.gone) {
+            news.push((device, generation, State::Gone, None));
+        }
+        for (id, attachment) in &mut self.attachments {
             let state = attachment.machine.state();
             if state == attachment.shown.0 {
                 continue;
             }
             attachment.shown = (state, now);
+            let held = attachment.udid().and_then(|udid| self.roster.held(udid, *id));
+            let (device, generation) = match held {
+                Some(record) => (record.identity.udid.clone(), record.generation),
+                None => (attachment.link.scoped(), 0),
+            };
+            news.push((device, generation, state, attachment.machine.reason().cloned()));
+        }
+        for (device, generation, state, reason) in news {
             self.happened = self.happened.saturating_add(1);
-            let device = attachment.udid().map_or_else(|| attachment.link.scoped(), str::to_owned);
-            let generation = self.roster.find(&device).map_or(0, |record| record.generation);
-            let reason = attachment.machine.reason().cloned();
             let why = reason.as_ref().map_or("", |reason| reason.text.as_str());
             tracing::info!(%device, state = state.name(), why, "phone");
             // Nobody may listen.
@@ -45,7 +54,13 @@ impl Actor {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let unidentified = self.attachments.values().filter(|one| one.udid().is_none());
+        // What says that it is a phone which is reached elsewhere has still to prove it.
+        let unproven = |id: u64, one: &Attachment| {
+            one.machine.state() != State::Spare
+                && one.udid().is_none_or(|udid| self.roster.held(udid, id).is_none())
+        };
+        let unidentified =
+            self.attachments.iter().filter(|(id, one)| unproven(**id, one)).map(|(_, one)| one);
         Snapshot {
             revision: self.revision,
             devices: self.roster.iter().map(|record| shown(record, &self.attachments, self.epoch)).collect(),

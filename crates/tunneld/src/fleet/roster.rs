@@ -45,19 +45,21 @@ impl Roster {
         record.attachment.replace(attachment).filter(|before| *before != attachment)
     }
 
-    /// Takes a phone from an attachment that is over.
-    pub(super) fn release(&mut self, udid: &str, attachment: u64, now: Instant) -> bool {
-        let Some(record) = self.0.get_mut(udid) else { return false };
-        let held = record.attachment == Some(attachment);
-        if held {
-            (record.attachment, record.gone_since) = (None, now);
-        }
-        held
+    /// Takes a phone from an attachment that is over, if it had it; returns the phone's generation.
+    pub(super) fn release(&mut self, udid: &str, attachment: u64, now: Instant) -> Option<u64> {
+        let record = self.0.get_mut(udid).filter(|record| record.attachment == Some(attachment))?;
+        (record.attachment, record.gone_since) = (None, now);
+        Some(record.generation)
     }
 
     /// A phone by its UDID, with or without dash.
     pub(super) fn find(&self, udid: &str) -> Option<&Record> {
         self.0.values().find(|record| same_udid(&record.identity.udid, udid))
+    }
+
+    /// A phone, if this attachment has it.
+    pub(super) fn held(&self, udid: &str, attachment: u64) -> Option<&Record> {
+        self.0.get(udid).filter(|record| record.attachment == Some(attachment))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
@@ -96,10 +98,10 @@ mod tests {
         assert_eq!(roster.claim(&phone, 1, true, now), None);
         assert_eq!(roster.claim(&phone, 1, false, now), None, "a retry is no attachment");
         assert_eq!(roster.claim(&phone, 2, true, now), Some(1));
-        assert!(!roster.release(&phone.udid, 1, now), "it was taken from it before");
+        assert_eq!(roster.release(&phone.udid, 1, now), None, "it was taken from it before");
         let record = roster.find("000080200000000000001234").unwrap();
         assert_eq!((record.generation, record.attachment), (2, Some(2)));
-        assert!(roster.release(&phone.udid, 2, now));
+        assert_eq!(roster.release(&phone.udid, 2, now), Some(2));
         assert_eq!(roster.iter().next().unwrap().gone().state, State::Gone);
     }
 

@@ -17,6 +17,8 @@ use crate::discover::RSD_PORT;
 use crate::model::Identity;
 use crate::phone::{Failure, Kind, printable};
 
+/// Characters of what a phone says of itself that are kept.
+const LONGEST_TEXT: usize = 64;
 /// How long a phone may take to close its side.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -60,12 +62,13 @@ pub(crate) async fn on_link(
             _ => Failure::retry(format!("the Handshake of {at} has no UniqueDeviceID")),
         });
     };
-    if udid != printable(&udid) {
+    if udid != printable(&udid) || udid.len() > LONGEST_TEXT {
+        let begins: String = udid.chars().take(LONGEST_TEXT).collect();
         return Err(Failure::retry(format!(
-            "the Handshake of {at} has a UniqueDeviceID that is none: {udid:?}"
+            "the Handshake of {at} has a UniqueDeviceID that is none: {begins:?}"
         )));
     }
-    let owned = |text: Option<&str>| text.map(printable);
+    let owned = |text: Option<&str>| Some(printable(text?).chars().take(LONGEST_TEXT).collect());
     let identity = Identity {
         udid,
         product_type: owned(catalogue.product_type()),

@@ -46,7 +46,7 @@ impl Failure {
     }
 
     /// Nobody tapped Trust.
-    pub(super) fn untrusted(after: Duration) -> Self {
+    pub(crate) fn untrusted(after: Duration) -> Self {
         Self::new(
             Kind::Hold,
             format!("nobody tapped Trust on the phone for {} s", after.as_secs()),

@@ -8,6 +8,9 @@ use super::hop::Hop;
 use super::policy::Policy;
 use crate::model::{Reason, State};
 
+/// The longest pause that a phone may ask for. Its longest known one is 8316 s (protocol.md §5).
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What happens to an attached phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -43,6 +46,8 @@ pub enum Event {
     Superseded,
     /// The other way is gone.
     Promoted,
+    /// The other way failed: perhaps this one works.
+    OtherFailed,
     /// Time passed.
     Tick,
 }
@@ -73,6 +78,8 @@ pub struct Machine {
     usable_since: Option<Duration>,
     failures: u32,
     announced: bool,
+    /// Whether somebody would say that it left: nobody does of a neighbour that was tried.
+    spoken_for: bool,
     /// Whether a person asked for this pairing.
     asked_to_pair: bool,
 }
@@ -93,13 +100,19 @@ impl Machine {
             usable_since: None,
             failures: 0,
             announced: true,
+            spoken_for: true,
             asked_to_pair: false,
         }
     }
 
-    /// Changes whether it may be asked for trust without a person's command.
-    pub fn set_may_pair(&mut self, may_pair: bool) {
-        self.may_pair = may_pair;
+    /// Takes other deadlines, from the next hop on, and whether it may be asked for trust without a person's command.
+    pub fn reconfigure(&mut self, policy: Policy, may_pair: bool) {
+        (self.policy, self.may_pair) = (policy, may_pair);
+    }
+
+    /// Says whether its leaving would be told. Where not, failures alone show that it left.
+    pub fn set_spoken_for(&mut self, spoken_for: bool) {
+        self.spoken_for = spoken_for;
     }
 
     /// Where it is.
@@ -159,6 +172,7 @@ impl Machine {
             Event::Reconsidered => Vec::new(),
             Event::Superseded => self.rest(State::Spare, "the phone is reached at another address", None),
             Event::Promoted => self.restart(now),
+            Event::OtherFailed => self.try_this_one(now),
             Event::Tick => self.tick(now),
         }
     }
@@ -219,7 +233,10 @@ impl Machine {
     }
 
     fn awaiting_trust(&mut self, now: Duration) -> Vec<Action> {
-        if let Some((Hop::Pair { .. }, late)) = &mut self.hop {
+        // A phone that says so again has its user asked no longer.
+        if let Some((Hop::Pair { .. }, late)) = &mut self.hop
+            && self.state != State::AwaitingTrust
+        {
             *late = now.saturating_add(self.policy.trust);
             self.state = State::AwaitingTrust;
             self.reason = Some(Reason {
@@ -244,15 +261,37 @@ impl Machine {
         let pause = backoff::pause(self.failures, self.spread.u64(..));
         let (state, retry) = match failure.kind {
             Kind::Retry => (State::Down, Some(pause)),
-            Kind::RetryAfter(pause) => (State::Down, Some(pause)),
+            Kind::RetryAfter(asked) => (State::Down, Some(asked.max(pause).min(LONGEST_PAUSE))),
             Kind::Locked => (State::Locked, Some(self.policy.locked)),
             Kind::Hold => (State::Held, None),
             Kind::Unsupported => (State::Unsupported, None),
         };
         (self.state, self.reason) = (state, Some(failure.reason));
         self.retry_at = retry.map(|pause| now.saturating_add(pause));
-        let given_up = !self.announced && self.failures >= self.policy.unannounced_attempts;
-        if given_up { vec![Action::Reset, Action::Forget] } else { vec![Action::Reset] }
+        let exhausted = self.failures >= self.policy.unannounced_attempts;
+        let gone = exhausted && !(self.announced && self.spoken_for);
+        if gone { vec![Action::Reset, Action::Forget] } else { self.leave() }
+    }
+
+    /// Closes everything. Who is not announced any more and will not be tried again is gone: no other word of it comes.
+    fn leave(&self) -> Vec<Action> {
+        let waits = self.announced || self.retry_at.is_some();
+        if waits { vec![Action::Reset] } else { vec![Action::Reset, Action::Forget] }
+    }
+
+    /// At once, unless it has failed as well: then after a pause, so that two ways that fail do not chase each other.
+    fn try_this_one(&mut self, now: Duration) -> Vec<Action> {
+        if self.failures == 0 {
+            return self.restart(now);
+        }
+        self.clear();
+        self.state = State::Down;
+        self.reason = Some(Reason {
+            text: "the phone is reached at no other address either".to_owned(),
+            next_step: None,
+        });
+        self.retry_at = Some(now.saturating_add(backoff::pause(self.failures, self.spread.u64(..))));
+        vec![Action::Reset]
     }
 
     fn start(&mut self, now: Duration) -> Vec<Action> {
@@ -291,7 +330,7 @@ impl Machine {
         self.clear();
         self.state = state;
         self.reason = Some(Reason { text: text.to_owned(), next_step: next_step.map(str::to_owned) });
-        vec![Action::Reset]
+        self.leave()
     }
 
     fn tick(&mut self, now: Duration) -> Vec<Action> {

@@ -68,6 +68,42 @@ fn a_phone_says_when_it_may_be_tried_again() {
 }
 
 #[test]
+fn a_phone_that_asks_for_no_pause_or_for_ever_gets_a_pause_of_ours() {
+    for (asked, least, most) in [
+        (Duration::ZERO, Duration::from_millis(1), 60 * SECOND),
+        (Duration::MAX, LONGEST_PAUSE, LONGEST_PAUSE),
+    ] {
+        let mut machine = machine();
+        machine.on(Duration::ZERO, Event::Sighted);
+        let failure = Failure { kind: Kind::RetryAfter(asked), ..Failure::retry("too many attempts") };
+        machine.on(SECOND, Event::Failed(failure));
+        let pause = machine.retry_at().unwrap() - SECOND;
+        assert!(pause >= least && pause <= most, "{pause:?}");
+    }
+}
+
+#[test]
+fn a_phone_that_says_again_that_it_asks_its_user_gets_no_more_time() {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    machine.on(Duration::ZERO, Event::Done);
+    machine.on(SECOND, Event::AwaitingTrust);
+    let late = machine.deadline();
+    machine.on(100 * SECOND, Event::AwaitingTrust);
+    assert_eq!(machine.deadline(), late);
+}
+
+#[test]
+fn another_deadline_holds_for_the_next_question() {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    machine.on(Duration::ZERO, Event::Done);
+    machine.reconfigure(Policy { trust: 600 * SECOND, ..Policy::default() }, true);
+    machine.on(SECOND, Event::AwaitingTrust);
+    assert_eq!(machine.deadline(), Some(601 * SECOND));
+}
+
+#[test]
 fn no_tunnel_is_asked_for_where_pairing_needs_a_command() {
     let mut machine = Machine::new(Policy::default(), false, 7);
     machine.on(Duration::ZERO, Event::Sighted);
@@ -116,6 +152,37 @@ fn an_address_that_nobody_announces_is_given_up() {
 }
 
 #[test]
+fn who_is_announced_no_more_and_waits_for_somebody_is_gone() {
+    let gone = [Action::Reset, Action::Forget];
+    for event in [Event::Superseded, Event::Stop, Event::Forgotten] {
+        let mut machine = usable();
+        machine.on(SECOND, Event::Unsighted);
+        assert_eq!(machine.on(SECOND, event), gone);
+    }
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    machine.on(Duration::ZERO, Event::Done);
+    machine.on(SECOND, Event::AwaitingTrust);
+    assert_eq!(machine.on(2 * SECOND, Event::Unsighted), [], "its user may still tap Trust");
+    assert_eq!(machine.on(machine.deadline().unwrap(), Event::Tick), gone);
+}
+
+#[test]
+fn a_neighbour_whose_leaving_nobody_would_tell_is_given_up_when_it_fails() {
+    let mut machine = machine();
+    machine.set_spoken_for(false);
+    let mut actions = machine.on(Duration::ZERO, Event::Sighted);
+    for _ in 0..Policy::default().unannounced_attempts {
+        assert_eq!(actions.last(), Some(&Action::Begin(Hop::Rsd)));
+        actions = machine.on(Duration::ZERO, Event::Failed(Failure::retry("no route")));
+        if let Some(at) = machine.retry_at().filter(|_| actions == [Action::Reset]) {
+            actions = machine.on(at, Event::Tick);
+        }
+    }
+    assert_eq!(actions, [Action::Reset, Action::Forget]);
+}
+
+#[test]
 fn a_stopped_tunnel_stays_down_until_started_or_attached_again() {
     let mut machine = usable();
     assert_eq!(machine.on(SECOND, Event::Stop), [Action::Reset]);
@@ -154,6 +221,17 @@ fn a_spare_waits_until_the_other_way_is_gone() {
 }
 
 #[test]
+fn two_ways_that_fail_do_not_chase_each_other() {
+    let mut fresh = usable();
+    fresh.on(SECOND, Event::Superseded);
+    assert_eq!(fresh.on(SECOND, Event::OtherFailed), [Action::Reset, Action::Begin(Hop::Rsd)]);
+    fresh.on(SECOND, Event::Failed(Failure::retry("no route")));
+    fresh.on(SECOND, Event::Superseded);
+    assert_eq!(fresh.on(SECOND, Event::OtherFailed), [Action::Reset]);
+    assert!(fresh.retry_at().unwrap() > SECOND);
+}
+
+#[test]
 fn the_loss_of_the_link_ends_everything() {
     assert_eq!(usable().on(SECOND, Event::LinkLost), [Action::Reset, Action::Forget]);
 }
@@ -161,7 +239,7 @@ fn the_loss_of_the_link_ends_everything() {
 proptest::proptest! {
     /// Whatever happens: at most one hop runs, a state that waits has a deadline, and time never makes it spin.
     #[test]
-    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..17, 0_u64..40), 0..200)) {
+    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..18, 0_u64..40), 0..200)) {
         let mut machine = machine();
         let mut now = Duration::ZERO;
         let mut running = false;
@@ -218,6 +296,7 @@ fn any(number: u8) -> Event {
         13 => Event::TunnelEnded("x".to_owned()),
         14 => Event::Forgotten,
         15 => Event::Reconsidered,
+        16 => Event::OtherFailed,
         _ => Event::Done,
     }
 }
