@@ -23,6 +23,7 @@ mod tun;
 mod tun_file;
 mod tunnel;
 
+pub use address::Clash;
 pub use connect::{
     HANDSHAKE_TIMEOUT, SILENCE, TunnelLink, accept_stream, accept_tcp, accept_tcp_with, connect_stream,
     connect_tcp, connect_tcp_with,

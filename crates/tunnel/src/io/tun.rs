@@ -3,13 +3,14 @@
 //! The `tun` crate opens it and sets its MTU. It has no IPv6 addresses: those are in `address`. Packets are read and
 //! written here, without the copies that the crate makes around utun's header.
 
-use super::address;
+use super::address::{self, Clash};
 use super::device::{Delivery, PacketDevice};
 use super::tun_file::{Framing, TunFile};
 use crate::parameters::{Parameters, Role};
 use ::tun::AbstractDevice as _;
 use std::fs::File;
 use std::io;
+use std::net::Ipv6Addr;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
 use std::task::{Context, Poll};
 use thiserror::Error;
@@ -41,6 +42,27 @@ pub enum TunError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system doesn't say what a tunnel would take from it.
+    #[error("this computer's routes can't be read, so no tunnel can be checked against them: {source}")]
+    Routes {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The phone named an address that means something to this computer already: the tunnel would take its traffic.
+    #[error(
+        "the phone named {address} for {} of the tunnel, which {with}; its traffic would go to the phone, so the \
+         tunnel is refused: try again, phones choose other addresses each time; if it stays so, take that address or \
+         route away",
+        whose(*end)
+    )]
+    Clash {
+        /// The end with the address.
+        end: Role,
+        /// The address.
+        address: Ipv6Addr,
+        /// What this computer does with it.
+        with: Clash,
+    },
 }
 
 impl TunDevice {
@@ -49,7 +71,13 @@ impl TunDevice {
     ///
     /// `name` may be a pattern such as `iosmux%d` on Linux; macOS has `utun` and a number only. Without a name the
     /// system chooses one. Needs `CAP_NET_ADMIN` or root.
+    ///
+    /// The phone chose both addresses. A host on Linux takes none that it has itself, and none to which it has a route
+    /// other than a default one ([`TunError::Clash`]): the tunnel's own would win. macOS isn't asked for its routes.
     pub fn open(name: Option<&str>, parameters: &Parameters, role: Role) -> Result<Self, TunError> {
+        if role == Role::Host {
+            refuse_clash(parameters)?;
+        }
         let mut configuration = ::tun::Configuration::default();
         configuration.mtu(parameters.mtu).layer(::tun::Layer::L3);
         if let Some(name) = name {
@@ -91,6 +119,18 @@ impl PacketDevice for TunDevice {
     fn send_all(&mut self, packets: &mut dyn Iterator<Item = &[u8]>) -> io::Result<u64> {
         self.file.send_all(packets)
     }
+}
+
+/// Refuses addresses that mean something to this computer already.
+fn refuse_clash(parameters: &Parameters) -> Result<(), TunError> {
+    for (end, address) in [(Role::Device, parameters.server_address), (Role::Host, parameters.client_address)]
+    {
+        let clash = address::clash(address).map_err(|source| TunError::Routes { source })?;
+        if let Some(with) = clash {
+            return Err(TunError::Clash { end, address, with });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the device, such that it takes many segments in one write if the kernel knows how.
@@ -140,5 +180,12 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::NotFound => "load the kernel's tun module",
         io::ErrorKind::ResourceBusy => "another program holds the interface of that name",
         _ => "check the interface's name",
+    }
+}
+
+fn whose(end: Role) -> &'static str {
+    match end {
+        Role::Device => "its own end",
+        Role::Host => "this computer's end",
     }
 }

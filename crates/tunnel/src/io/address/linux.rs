@@ -1,6 +1,6 @@
 //! By netlink.
 
-use super::{Ends, Failure};
+use super::{Clash, Ends, Failure};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
@@ -8,7 +8,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkFlags, LinkMessage,
 };
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
@@ -17,6 +17,42 @@ use std::time::{Duration, Instant};
 
 /// The longest that the routes of a new address may take.
 const ROUTES_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a tunnel with `address` at one of its ends would take from this computer.
+///
+/// Every route but a default one counts, however wide: who has it knows the network behind it.
+pub(crate) fn clash(address: Ipv6Addr) -> io::Result<Option<Clash>> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    let Some(found) = route(&mut socket, address)? else { return Ok(None) };
+    let prefix_len = found.header.destination_prefix_length;
+    // Which interface only explains the rest: it may be gone by now.
+    let interface = interface(&found).and_then(|index| name_of(&mut socket, index).ok());
+    Ok(match found.header.kind {
+        // Anycast: a router answers to the first address of each of its networks.
+        RouteType::Local | RouteType::Anycast => Some(Clash::Own { interface }),
+        // They take packets to nowhere, so nobody misses them.
+        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit | RouteType::Throw => None,
+        _ if prefix_len == 0 => None,
+        _ => Some(Clash::Route { network: network(&found, address), prefix_len, interface }),
+    })
+}
+
+/// The network that a route leads to.
+fn network(route: &RouteMessage, otherwise: Ipv6Addr) -> Ipv6Addr {
+    let network = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet6(network)) => Some(*network),
+        _ => None,
+    });
+    network.unwrap_or(otherwise)
+}
+
+/// The interface that a route leads to; one with several ways has none.
+fn interface(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(*index),
+        _ => None,
+    })
+}
 
 /// Gives the interface its address and route and brings it up, with no other address on it: packets of a link-local
 /// one could not pass anyway.
@@ -52,15 +88,17 @@ fn wait_for_routes(socket: &mut Socket, index: u32, ends: Ends) -> io::Result<()
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// The route that a packet to `address` would take.
+/// The route that a packet to `address` would take, as it is in the routing table.
 fn route(socket: &mut Socket, address: Ipv6Addr) -> io::Result<Option<RouteMessage>> {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet6;
     message.header.destination_prefix_length = 128;
+    // Otherwise the answer is about this one address. Source: linux/rtnetlink.h, since Linux 4.13.
+    message.header.flags = RouteFlags::FibMatch;
     message.attributes = vec![RouteAttribute::Destination(RouteAddress::Inet6(address))];
     match exchange(socket, RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST)? {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => Ok(Some(route)),
-        // Unreachable, so far.
+        // Unreachable, so far: no route, or one that refuses.
         NetlinkPayload::Error(_) => Ok(None),
         other => Err(io::Error::other(format!("the kernel answered {other:?}"))),
     }
@@ -96,6 +134,23 @@ fn index_of(name: &str) -> io::Result<u32> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     match exchange(&mut socket, RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST)? {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(link.header.index),
+        NetlinkPayload::Error(error) => Err(error.to_io()),
+        other => Err(io::Error::other(format!("the kernel answered {other:?}"))),
+    }
+}
+
+/// The name of an interface.
+fn name_of(socket: &mut Socket, index: u32) -> io::Result<String> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    match exchange(socket, RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST)? {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+            let name = link.attributes.into_iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name),
+                _ => None,
+            });
+            name.ok_or_else(|| io::ErrorKind::NotFound.into())
+        }
         NetlinkPayload::Error(error) => Err(error.to_io()),
         other => Err(io::Error::other(format!("the kernel answered {other:?}"))),
     }
