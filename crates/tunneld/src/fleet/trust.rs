@@ -1,8 +1,9 @@
 //! Trust between this host and a phone: verified with the record, else made.
 
 use std::net::SocketAddrV6;
+use std::time::Duration;
 
-use iosmux_pairing::control::host::HostConfig;
+use iosmux_pairing::control::host::{ExpectedDevice, HostConfig, USERS_CONSENT};
 use iosmux_pairing::error::ControlError;
 use iosmux_pairing::io::host::{Front, Host, HostError, Start, Welcome};
 use iosmux_pairing::io::random;
@@ -13,7 +14,11 @@ use zeroize::Zeroizing;
 
 use super::config::FleetConfig;
 use super::dial::{self, DialError};
+use crate::model::same_udid;
 use crate::phone::{Failure, Kind};
+
+/// How much longer the dialogue waits for the phone's user than the phone's machine does.
+const CONSENT_SLACK: Duration = Duration::from_secs(5);
 
 /// A control channel on which tunnels can be asked for.
 pub(crate) type ControlChannel = Host<RemoteXpc>;
@@ -47,13 +52,16 @@ pub(crate) async fn pair(
     config: &FleetConfig,
     asked: impl FnMut() + Send,
 ) -> Result<Trusted, TrustError> {
-    let record = config.store.load(udid)?;
+    let record = config.store.find(udid, same_udid)?;
+    // The name under which the record is found again, and no other phone's.
+    let name = record.as_ref().map_or(udid, |record| record.identifier.as_str()).to_owned();
+    let expected = ExpectedDevice { name, same: same_udid };
     let mut front = People { store: &config.store, pin: config.pin.as_ref(), asked };
-    match talk(service, may_ask, record, config, &mut front).await? {
+    match talk(&expected, service, may_ask, record, config, &mut front).await? {
         Start::Ready(channel, welcome) => Ok(Trusted { channel, newly_paired: welcome.paired }),
         Start::Reconnect(first) => {
             let Welcome { record, .. } = *first;
-            match talk(service, may_ask, record, config, &mut front).await? {
+            match talk(&expected, service, may_ask, record, config, &mut front).await? {
                 Start::Ready(channel, _) => Ok(Trusted { channel, newly_paired: true }),
                 Start::Reconnect(_) => Err(TrustError::ClosesAlways),
             }
@@ -62,6 +70,7 @@ pub(crate) async fn pair(
 }
 
 async fn talk<F: FnMut() + Send>(
+    expected: &ExpectedDevice,
     service: SocketAddrV6,
     may_ask: bool,
     record: Option<PairRecord>,
@@ -72,8 +81,10 @@ async fn talk<F: FnMut() + Send>(
     let wire = RemoteXpc::connect(stream, dial::session()).await?;
     let identity = config.store.host_identity(&config.host_name, &mut random())?;
     let mut host = HostConfig::new(config.host_name.as_str(), identity, record);
+    host.expected = Some(expected.clone());
     host.allow_setup = may_ask;
-    host.consent_timeout = config.policy.trust;
+    // The phone's own deadline decides; this one only ends what that one left behind.
+    host.consent_timeout = config.policy.trust.saturating_add(CONSENT_SLACK);
     Ok(Host::start(wire, host, front).await?)
 }
 
@@ -116,6 +127,9 @@ impl TrustError {
                 ControlError::IdentityChanged { .. } => {
                     hold("if the phone was erased or replaced: unpair it, then pair again")
                 }
+                ControlError::OtherDevice { .. } => hold("attach the phone again, then pair again"),
+                // The user is not asked again without a person here who wants it.
+                ControlError::Timeout { waiting_for: USERS_CONSENT, after } => Failure::untrusted(*after),
                 ControlError::NotPaired => hold("pair, and tap Trust on the phone"),
                 ControlError::PairSetupNotAllowed => hold("attach the phone by USB, then pair"),
                 _ => Failure::retry(text),
