@@ -174,6 +174,8 @@ fn an_address_that_means_nothing_here_is_taken() {
     accepted(&computer(), fresh);
     // A default route leads anywhere, and is no sign that somebody is there.
     accepted(&computer_with("default via fd00::1"), fresh);
+    // Nor is a VPN's for all unique local addresses.
+    accepted(&computer_with("fc00::/7 via fd00::1"), fresh);
 }
 
 #[test]

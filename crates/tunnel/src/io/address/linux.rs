@@ -15,12 +15,15 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+/// Bits of the longest route that names no network: a VPN's for all of fc00::/7; for everything it has ::/0, or ::/1 and 8000::/1.
+const ELSEWHERE: u8 = 7;
 /// The longest that the routes of a new address may take.
 const ROUTES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a tunnel with `address` at one of its ends would take from this computer.
 ///
-/// Every route but a default one counts, however wide: who has it knows the network behind it.
+/// Every route counts that is longer than those which lead everything, or all unique local addresses, elsewhere: who has it knows
+/// the network behind it.
 pub(crate) fn clash(address: Ipv6Addr) -> io::Result<Option<Clash>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     let Some(found) = route(&mut socket, address)? else { return Ok(None) };
@@ -32,7 +35,7 @@ pub(crate) fn clash(address: Ipv6Addr) -> io::Result<Option<Clash>> {
         RouteType::Local | RouteType::Anycast => Some(Clash::Own { interface }),
         // They take packets to nowhere, so nobody misses them.
         RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit | RouteType::Throw => None,
-        _ if prefix_len == 0 => None,
+        _ if prefix_len <= ELSEWHERE => None,
         _ => Some(Clash::Route { network: network(&found, address), prefix_len, interface }),
     })
 }
