@@ -27,6 +27,13 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// What values with places add to the path of a key. Source: serde_spanned, VALUE_FIELD.
 const SPANNED: &str = ".$__serde_spanned_private_value";
 
+/// The file that is named, else the default one unless nothing has its name. One that is out of reach is taken, for reading it says
+/// why: what holds without a file may allow more than the file does.
+pub fn named_or_default<'a>(named: Option<&'a Path>, default: &'a Path) -> Option<&'a Path> {
+    let missing = |path: &Path| matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    named.or_else(|| Some(default).filter(|path| !missing(path)))
+}
+
 /// Reads a file.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use clap::Args;
 use iosmux_bridge::config::Settings;
 use iosmux_bridge::daemon::Handle;
 use iosmux_bridge::privileges;
+use iosmux_service::config;
 use iosmux_service::signals::Signals;
 
 use super::block_on;
@@ -32,8 +33,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     fn settings(&self) -> Result<Settings, Failure> {
-        let named = self.config.as_deref();
-        match named.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists())) {
+        match config::named_or_default(self.config.as_deref(), Path::new(DEFAULT_FILE)) {
             Some(file) => Ok(Settings::load(file)?),
             None => Ok(Settings::default()),
         }

@@ -1,10 +1,9 @@
 //! Where settings come from: a file and options.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use iosmux_service::config::ConfigError;
+use iosmux_service::config::{self, ConfigError};
 use iosmux_tunneld::config::{DEFAULT_FILE, Environment, Overrides, Settings};
 
 /// The options that `run` and `up` share.
@@ -35,13 +34,7 @@ impl Sources {
 
 /// The file that is named, else the default one if it is there.
 pub(super) fn file(named: Option<&Path>) -> Option<&Path> {
-    named.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| may_be_there(path)))
-}
-
-/// Whether anything has this name, or that can't be told: reading it then says why. Defaults in place of a file that is out of
-/// reach would allow every phone.
-fn may_be_there(path: &Path) -> bool {
-    !matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    config::named_or_default(named, Path::new(DEFAULT_FILE))
 }
 
 #[cfg(test)]
@@ -50,7 +43,10 @@ mod tests {
     use iosmux_service::Exit;
 
     fn read(path: &Path) -> ConfigError {
-        assert!(may_be_there(path), "defaults would be used in place of {path:?}");
+        assert!(
+            config::named_or_default(None, path).is_some(),
+            "defaults would be used in place of {path:?}"
+        );
         Settings::load(Some(path), &Overrides::default(), &Environment::current()).unwrap_err()
     }
 
@@ -62,7 +58,7 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         assert_eq!(read(&file.join("tunneld.toml")).exit(), Exit::Usage);
         assert_eq!(read(&link).exit(), Exit::Usage);
-        assert!(may_be_there(&file) && !may_be_there(&folder.path().join("none/tunneld.toml")));
+        assert_eq!(config::named_or_default(None, &folder.path().join("none/tunneld.toml")), None);
     }
 
     /// Root may look everywhere: a thread that touches files as nobody may not.
