@@ -18,7 +18,7 @@ use super::runner::{Outcome, Report, Runner};
 use super::verdict::left_out;
 use super::waiters::Waiters;
 use crate::discover::{self, Discover, DiscoverConfig};
-use crate::model::{Link, Search, Source, State};
+use crate::model::{Link, Search, Source, State, same_udid};
 use crate::phone::{Action, Event, Machine};
 
 /// Attachments at once; announcements beyond are left alone.
@@ -314,7 +314,10 @@ impl Actor {
     fn unpair(&mut self, udid: String) -> Result<bool, CommandError> {
         let known = self.roster.find(&udid).map(|record| (record.identity.udid.clone(), record.attachment));
         let (udid, attachment) = known.unwrap_or((udid, None));
-        let removed = self.config.store.remove(&udid);
+        let store = &self.config.store;
+        // What can be read no more goes as well.
+        let record = store.find(&udid, same_udid).ok().flatten();
+        let removed = store.remove(record.as_ref().map_or(&udid, |record| &record.identifier));
         let removed = removed.map_err(|error| CommandError::Record { udid, text: error.to_string() })?;
         if let Some(id) = attachment {
             self.step(id, Event::Forgotten);
