@@ -148,6 +148,25 @@ pub struct Reason {
     pub text: String,
     /// What to do next; none when it will be tried again by itself.
     pub next_step: Option<String>,
+    /// What has to change, where that is not the phone or its user.
+    pub concern: Option<Concern>,
+}
+
+/// What on this computer keeps a phone from its tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Concern {
+    /// The configuration says so.
+    Configuration,
+    /// The daemon's rights do not suffice.
+    Rights,
+}
+
+impl Reason {
+    /// A reason with what to do next, if anything.
+    pub fn new(text: impl Into<String>, next_step: Option<&str>) -> Self {
+        Self { text: text.into(), next_step: next_step.map(str::to_owned), concern: None }
+    }
 }
 
 /// How long the hops of the present tunnel took.

@@ -55,7 +55,7 @@ impl Stream {
 }
 
 fn happens(registry: &Registry, number: u64, device: &str) {
-    let reason = Some(Reason { text: "asked".to_owned(), next_step: Some("tap Trust".to_owned()) });
+    let reason = Some(Reason::new("asked", Some("tap Trust")));
     let device = device.to_owned();
     registry
         .happenings

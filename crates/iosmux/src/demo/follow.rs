@@ -220,7 +220,7 @@ mod tests {
             generation: 1,
             state,
             since: Instant::now(),
-            reason: Some(Reason { text: "why".to_owned(), next_step: Some("do it".to_owned()) }),
+            reason: Some(Reason::new("why", Some("do it"))),
             retry_at: None,
             failures: 0,
             link: None,

@@ -19,6 +19,10 @@ pub(super) async fn answers(registry: &Registry, bridges: bool) -> (Check, bool)
     match registry.version().await {
         Ok(version) if version.name == OURS => (judge_version(&version), true),
         Ok(version) => (stranger(registry, &format!("it calls itself {}", version.name)).await, false),
+        Err(error) if error.is_refusal() => {
+            let step = "ask as a user whom its `[socket]` admits, or as root";
+            (Check::fail(DAEMON, Exit::Permission, error.to_string(), Some(step.to_owned())), false)
+        }
         Err(RegistryError::NoDaemon { address, source }) => {
             let found = format!("none answers at {address} ({source})");
             if bridges {

@@ -64,11 +64,15 @@ fn judge_standing(who: &str, standing: &Standing, services: Option<usize>) -> Ch
     }
     let step = standing.next_step.clone();
     let broken = |exit| Check::fail(PHONE, exit, found.clone(), step.clone());
-    match standing.state.as_str() {
-        "awaiting-trust" | "held" => broken(Exit::NotPaired),
-        "unsupported" => broken(Exit::UnsupportedHere),
-        "locked" | "down" | "stopped" => broken(Exit::Failure),
-        "catalogue-known" => Check { next_step: step, ..Check::ok(PHONE, found) },
+    match (standing.state.as_str(), standing.concern.as_deref()) {
+        // As somebody wished.
+        ("unsupported", Some("configuration")) => Check::warn(PHONE, found, step),
+        ("unsupported", _) => broken(Exit::UnsupportedHere),
+        ("held", Some("configuration")) => broken(Exit::Usage),
+        ("held", Some("rights")) => broken(Exit::Permission),
+        ("awaiting-trust" | "held", _) => broken(Exit::NotPaired),
+        ("locked" | "down" | "stopped", _) => broken(Exit::Failure),
+        ("catalogue-known", _) => Check { next_step: step, ..Check::ok(PHONE, found) },
         // On its way, in doubt, or reached otherwise: time will tell.
         _ => Check::warn(PHONE, found, step),
     }
@@ -95,6 +99,21 @@ mod tests {
             let checks = judge(&[device(1, state)], &[]);
             assert_eq!(checks.len(), 1);
             assert_eq!((checks[0].verdict, checks[0].exit), (verdict, exit), "{state}");
+        }
+    }
+
+    #[test]
+    fn what_this_computer_is_to_blame_for_has_its_own_code() {
+        for (state, concern, verdict, exit) in [
+            ("unsupported", "configuration", Verdict::Warn, Exit::Failure),
+            ("held", "configuration", Verdict::Fail, Exit::Usage),
+            ("held", "rights", Verdict::Fail, Exit::Permission),
+            ("held", "a-concern-of-tomorrow", Verdict::Fail, Exit::NotPaired),
+        ] {
+            let mut phone = device(1, state);
+            phone.standing.concern = Some(concern.to_owned());
+            let checks = judge(&[phone], &[]);
+            assert_eq!((checks[0].verdict, checks[0].exit), (verdict, exit), "{state} {concern}");
         }
     }
 

@@ -58,6 +58,17 @@ pub(crate) enum RegistryError {
     Status { address: Address, path: &'static str, status: StatusCode, text: String },
 }
 
+impl RegistryError {
+    /// Whether a daemon is there and this user may not ask it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoDaemon { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Status { status, .. } => *status == StatusCode::FORBIDDEN,
+            _ => false,
+        }
+    }
+}
+
 /// How the daemon refuses.
 #[derive(Deserialize)]
 struct Refusal {

@@ -33,6 +33,9 @@ pub(crate) struct Standing {
     pub(crate) for_seconds: f64,
     pub(crate) reason: Option<String>,
     pub(crate) next_step: Option<String>,
+    /// What on the daemon's computer has to change: `configuration` or `rights`.
+    #[serde(default)]
+    pub(crate) concern: Option<String>,
     pub(crate) retry_in_seconds: Option<f64>,
     pub(crate) failures: u32,
 }
@@ -152,6 +155,7 @@ pub(crate) fn standing(state: &str) -> Standing {
         for_seconds: 83.25,
         reason: None,
         next_step: None,
+        concern: None,
         retry_in_seconds: None,
         failures: 0,
     }

@@ -198,9 +198,7 @@ mod tests {
         });
         let udid = device.identity.udid.clone();
         let snapshot = Snapshot { devices: vec![device], ..Snapshot::default() };
-        let reason = |text: &str, step: Option<&str>| {
-            Some(Reason { text: text.to_owned(), next_step: step.map(str::to_owned) })
-        };
+        let reason = |text: &str, step: Option<&str>| Some(Reason::new(text, step));
         let silent = reason("nothing answered at port 58783 within 3 s", None);
         let refused = reason("its user tapped Don't Trust", Some("plug it in again and tap Trust"));
         let mut out = Vec::new();

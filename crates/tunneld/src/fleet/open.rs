@@ -17,7 +17,7 @@ use super::config::FleetConfig;
 use super::dial::{self, DialError};
 use super::trust::ControlChannel;
 use super::verdict::too_old;
-use crate::model;
+use crate::model::{self, Concern};
 use crate::phone::{Failure, Kind};
 
 /// Why there is no tunnel.
@@ -109,12 +109,14 @@ impl OpenError {
             Self::Transport(error @ TransportError::TooOld(_)) => too_old(error),
             Self::Transport(_) => {
                 Failure::new(Kind::Hold, text, "remove `transport` of this device from the configuration")
+                    .about(Concern::Configuration)
             }
             Self::Tun(TunError::Open { .. }) => Failure::new(
                 Kind::Hold,
                 text,
                 "give the daemon CAP_NET_ADMIN and /dev/net/tun, then start the tunnel again",
-            ),
+            )
+            .about(Concern::Rights),
             _ => Failure::retry(text),
         }
     }

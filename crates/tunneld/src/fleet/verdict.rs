@@ -4,7 +4,7 @@ use iosmux_tunnel::Transport;
 use iosmux_tunnel::transport::TransportError;
 
 use super::config::FleetConfig;
-use crate::model::Identity;
+use crate::model::{Concern, Identity};
 use crate::phone::{Failure, Kind};
 
 /// Why there will be no tunnel to a phone, by what it says of itself.
@@ -30,4 +30,5 @@ pub(super) fn too_old(error: &TransportError) -> Failure {
 pub(super) fn left_out() -> Failure {
     let next = "add its UDID to `allow` in the configuration, and reload";
     Failure::new(Kind::Unsupported, "the configuration does not allow this phone", next)
+        .about(Concern::Configuration)
 }

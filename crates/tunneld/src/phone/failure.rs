@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::hop::Hop;
-use crate::model::Reason;
+use crate::model::{Concern, Reason};
 
 /// What a failure asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,19 @@ pub struct Failure {
 impl Failure {
     /// A failure that goes away by itself, perhaps.
     pub fn retry(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Retry, reason: Reason { text: printable(&text.into()), next_step: None } }
+        Self { kind: Kind::Retry, reason: Reason::new(printable(&text.into()), None) }
     }
 
     /// A failure of another kind, with what a person should do.
-    pub fn new(kind: Kind, text: impl Into<String>, next_step: impl Into<String>) -> Self {
-        Self { kind, reason: Reason { text: printable(&text.into()), next_step: Some(next_step.into()) } }
+    pub fn new(kind: Kind, text: impl Into<String>, next_step: &str) -> Self {
+        Self { kind, reason: Reason::new(printable(&text.into()), Some(next_step)) }
+    }
+
+    /// Says what on this computer has to change.
+    #[must_use]
+    pub fn about(mut self, concern: Concern) -> Self {
+        self.reason.concern = Some(concern);
+        self
     }
 
     /// A hop that took too long.

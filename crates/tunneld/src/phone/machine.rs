@@ -193,10 +193,10 @@ impl Machine {
         match self.state {
             State::CatalogueKnown => {
                 self.state = State::Suspect;
-                self.reason = Some(Reason {
-                    text: "the phone is not announced any more; its tunnel has not ended yet".to_owned(),
-                    next_step: None,
-                });
+                self.reason = Some(Reason::new(
+                    "the phone is not announced any more; its tunnel has not ended yet",
+                    None,
+                ));
                 self.doubt_until = Some(now.saturating_add(self.policy.suspect));
                 Vec::new()
             }
@@ -239,10 +239,10 @@ impl Machine {
         {
             *late = now.saturating_add(self.policy.trust);
             self.state = State::AwaitingTrust;
-            self.reason = Some(Reason {
-                text: "the phone asks its user whether to trust this computer".to_owned(),
-                next_step: Some("tap Trust on the phone".to_owned()),
-            });
+            self.reason = Some(Reason::new(
+                "the phone asks its user whether to trust this computer",
+                Some("tap Trust on the phone"),
+            ));
         }
         Vec::new()
     }
@@ -286,10 +286,7 @@ impl Machine {
         }
         self.clear();
         self.state = State::Down;
-        self.reason = Some(Reason {
-            text: "the phone is reached at no other address either".to_owned(),
-            next_step: None,
-        });
+        self.reason = Some(Reason::new("the phone is reached at no other address either", None));
         self.retry_at = Some(now.saturating_add(backoff::pause(self.failures, self.spread.u64(..))));
         vec![Action::Reset]
     }
@@ -329,7 +326,7 @@ impl Machine {
         }
         self.clear();
         self.state = state;
-        self.reason = Some(Reason { text: text.to_owned(), next_step: next_step.map(str::to_owned) });
+        self.reason = Some(Reason::new(text, next_step));
         self.leave()
     }
 

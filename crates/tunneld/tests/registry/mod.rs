@@ -239,7 +239,7 @@ pub(crate) fn snapshot() -> Snapshot {
     let ms = |ms| Some(Duration::from_millis(ms));
     let times = HopTimes { rsd: ms(8), pair: ms(130), tunnel: ms(41), catalogue: ms(12), total: ms(191) };
     let reason = |text: &str, next: Option<&str>| {
-        Some(Reason { text: text.to_owned(), next_step: next.map(str::to_owned) })
+        Some(Reason::new(text, next))
     };
     let up = Device {
         tunnel: Some(tunnel()),

@@ -53,6 +53,9 @@ pub(super) struct Standing {
     reason: Option<String>,
     /// What a person can do about it; null when it is tried again by itself.
     next_step: Option<String>,
+    /// What on this computer has to change, where it is not the phone or its user: configuration or rights.
+    #[schema(value_type = Option<String>)]
+    concern: Option<model::Concern>,
     retry_in_seconds: Option<f64>,
     /// Failures in a row.
     failures: u32,
@@ -178,6 +181,7 @@ impl Standing {
             for_seconds: thousandths(age),
             reason: reason.map(|reason| reason.text.clone()),
             next_step: reason.and_then(|reason| reason.next_step.clone()),
+            concern: reason.and_then(|reason| reason.concern),
             retry_in_seconds: retry_at.map(|at| thousandths(at.saturating_duration_since(now.0))),
             failures,
         }
