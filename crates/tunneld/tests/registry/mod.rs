@@ -238,9 +238,7 @@ pub(crate) fn catalogue() -> Catalogue {
 pub(crate) fn snapshot() -> Snapshot {
     let ms = |ms| Some(Duration::from_millis(ms));
     let times = HopTimes { rsd: ms(8), pair: ms(130), tunnel: ms(41), catalogue: ms(12), total: ms(191) };
-    let reason = |text: &str, next: Option<&str>| {
-        Some(Reason::new(text, next))
-    };
+    let reason = |text: &str, next: Option<&str>| Some(Reason::new(text, next));
     let up = Device {
         tunnel: Some(tunnel()),
         catalogue: Some(Arc::new(catalogue())),
