@@ -5,16 +5,20 @@
 mod cable;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cable::bridge::{installed_report, installed_row};
-use cable::vm::Vm;
+use cable::vm::{Vm, device_here};
 use cable::{BRIDGE, Desk, PATIENCE, configuration, on_usb, ports, until};
 
 /// Bit 12 of a set of capabilities. Source: Linux, CAP_NET_ADMIN.
 const NET_ADMIN: &str = "0000000000001000";
+/// Bit 13 as well. Source: Linux, CAP_NET_RAW.
+const NET_ADMIN_AND_RAW: &str = "0000000000003000";
 const UNIT: &str = "iosmux-bridge.service";
+const TUNNELD: &str = "iosmux-tunneld.service";
 
 /// Standard output of a program that must be content.
 fn said(program: &str, words: &[&str]) -> String {
@@ -26,7 +30,11 @@ fn said(program: &str, words: &[&str]) -> String {
 }
 
 fn property(name: &str) -> String {
-    said("systemctl", &["show", "--value", "--property", name, UNIT])
+    property_of(UNIT, name)
+}
+
+fn property_of(unit: &str, name: &str) -> String {
+    said("systemctl", &["show", "--value", "--property", name, unit])
 }
 
 /// What the kernel says of a process, by key.
@@ -38,7 +46,7 @@ fn status(process: &str, key: &str) -> String {
 }
 
 fn journal() -> String {
-    said("journalctl", &["--no-pager", "-b", "-u", UNIT, "-u", "usbmuxd.service"])
+    said("journalctl", &["--no-pager", "-b", "-u", UNIT, "-u", TUNNELD, "-u", "usbmuxd.service"])
 }
 
 fn configure(more: &str) {
@@ -48,7 +56,11 @@ fn configure(more: &str) {
 
 /// Nothing of ours is root's, and CAP_NET_ADMIN is all that anything of ours has or could get.
 fn held() {
-    let group = property("ControlGroup");
+    holds_only(UNIT, NET_ADMIN);
+}
+
+fn holds_only(unit: &str, capabilities: &str) {
+    let group = property_of(unit, "ControlGroup");
     let processes = fs::read_to_string(format!("/sys/fs/cgroup{group}/cgroup.procs")).unwrap();
     assert!(processes.lines().count() >= 1);
     for process in processes.lines() {
@@ -56,7 +68,7 @@ fn held() {
         assert!(users.split_whitespace().all(|user| user != "0"), "{users}");
         for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb", "CapInh"] {
             let has = status(process, set);
-            assert!(has == NET_ADMIN || (set != "CapEff" && has == "0000000000000000"), "{set} {has}");
+            assert!(has == capabilities || (set != "CapEff" && has == "0000000000000000"), "{set} {has}");
         }
         assert_eq!(status(process, "NoNewPrivs"), "1");
         assert_eq!(status(process, "Seccomp"), "2");
@@ -129,4 +141,45 @@ async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
     println!("replug to joined {again:?}");
     assert_eq!(property("NRestarts"), "0", "{}", journal());
     println!("{}", journal());
+}
+
+/// On the same computer, where phones are used without a VM.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tunnel_daemons_unit_is_nobody_with_two_rights_and_keeps_a_tunnel() {
+    let desk = Desk::new();
+    configure("");
+    said("systemctl", &["restart", UNIT]);
+    let config =
+        format!("interfaces = [\"{BRIDGE}\"]\nhost-name = \"iosmux-test\"\n[socket]\ngroups = [20]\n");
+    fs::write("/etc/iosmux/tunneld.toml", config).unwrap();
+    said("systemctl", &["start", TUNNELD]);
+    let _phone = desk.phone(0, &[]).await;
+    until("joined", 3 * PATIENCE, || installed_row(0, "joined")).await;
+
+    let began = Instant::now();
+    let row = loop {
+        let row = device_here(0).await;
+        if let Some(row) = row.clone().filter(|row| row["state"] == "catalogue-known") {
+            break row;
+        }
+        assert!(began.elapsed() < 3 * PATIENCE, "{row:#?}\n{}", journal());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    println!("joined to listed {:?}\n{row:#}", began.elapsed());
+    holds_only(TUNNELD, NET_ADMIN_AND_RAW);
+    // systemd's link to a directory that is nobody else's, and the phone's record in it.
+    let records = fs::canonicalize("/var/lib/iosmux-tunneld").unwrap();
+    assert_eq!(records.to_str(), Some("/var/lib/private/iosmux-tunneld"));
+    let files = fs::read_dir(&records).unwrap();
+    let modes: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().mode() & 0o777).collect();
+    assert!(modes.len() >= 2 && modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
+    // It can give the socket to no group: who asks is checked instead.
+    assert_eq!(fs::metadata("/run/iosmux-tunneld/tunneld.sock").unwrap().mode() & 0o777, 0o666);
+
+    said("systemctl", &["restart", TUNNELD]);
+    until("paired still", 3 * PATIENCE, || property_of(TUNNELD, "StatusText").contains('1').then_some(()))
+        .await;
+    said("systemctl", &["stop", TUNNELD]);
+    assert_eq!(property_of(TUNNELD, "Result"), "success", "{}", journal());
+    assert!(!cable::exists("iosmux-tun0"));
 }

@@ -102,25 +102,13 @@ impl Vm {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    async fn get(&self, path: &str) -> Option<String> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {REGISTRY}\r\nConnection: close\r\n\r\n");
-        let exchange = || async move {
-            let mut stream = TcpStream::connect(REGISTRY.parse::<SocketAddr>().unwrap()).await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            std::io::Result::Ok(answer)
-        };
-        let answer = self.namespace.run(move || timeout(Duration::from_secs(10), exchange())).await.unwrap();
-        let (_, body) =
-            answer.ok()?.ok()?.split_once("\r\n\r\n").map(|(a, b)| (a.to_owned(), b.to_owned()))?;
-        Some(body)
+    async fn get(&self, path: &'static str) -> Option<String> {
+        self.namespace.run(move || get(path)).await.unwrap()
     }
 
     /// A phone's row in `/v1/devices`.
     pub async fn device(&self, number: usize) -> Option<Value> {
-        let all: Value = serde_json::from_str(&self.get("/v1/devices").await?).unwrap();
-        all["devices"].as_array()?.iter().find(|row| row["udid"] == udid(number)).cloned()
+        row(&self.get("/v1/devices").await?, number)
     }
 
     /// Waits until a phone's row is in this state; gives it and how long that took.
@@ -135,6 +123,30 @@ impl Vm {
             sleep(LOOK).await;
         }
     }
+}
+
+/// A phone's row in `/v1/devices` of the daemon on this computer itself.
+pub async fn device_here(number: usize) -> Option<Value> {
+    row(&get("/v1/devices").await?, number)
+}
+
+fn row(devices: &str, number: usize) -> Option<Value> {
+    let all: Value = serde_json::from_str(devices).unwrap();
+    all["devices"].as_array()?.iter().find(|row| row["udid"] == udid(number)).cloned()
+}
+
+/// What the registry in this namespace has at a path.
+async fn get(path: &str) -> Option<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {REGISTRY}\r\nConnection: close\r\n\r\n");
+    let exchange = async {
+        let mut stream = TcpStream::connect(REGISTRY.parse::<SocketAddr>().unwrap()).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = timeout(Duration::from_secs(10), exchange).await.ok()?.ok()?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }
 
 /// The name of the interface that a veth interface is the other end of.
