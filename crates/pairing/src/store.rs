@@ -44,7 +44,7 @@ pub enum StoreError {
         wanted: u32,
     },
     /// Something that is no ordinary file or directory.
-    #[error("{path} is not {expected}: remove it")]
+    #[error("{path} is not {expected}: use another place, or what a link leads to")]
     WrongKind {
         /// What.
         path: PathBuf,
