@@ -130,8 +130,8 @@ fn multiplier() -> group::Element {
     group::element_of_digest(&hash(&[&group::modulus_bytes(), &group::to_bytes(&group::generator())]))
 }
 
-/// u = H(PAD(A) | PAD(B)). Source: RFC 5054 §2.6.
-fn scrambler(a: &[u8; ELEMENT_LEN], b: &[u8; ELEMENT_LEN]) -> group::Exponent {
+/// u = H(PAD(A) | PAD(B)), unless the client hashes A without its leading zeros. Source: RFC 5054 §2.6.
+fn scrambler(a: &[u8], b: &[u8; ELEMENT_LEN]) -> group::Exponent {
     group::exponent(&hash(&[a, b]))
 }
 

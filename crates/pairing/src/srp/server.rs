@@ -77,10 +77,27 @@ impl Server {
     /// # Errors
     /// [`SrpError::PublicKeyLength`], [`SrpError::ZeroPublicKey`], and [`SrpError::WrongProof`] for a wrong PIN.
     pub fn check(&self, a: &[u8], proof: &[u8; PROOF_LEN]) -> Result<ServerSession, SrpError> {
-        use OperandForm::{Padded, Stripped};
         let a = group::public_element(a)?;
-        let a_bytes = group::to_bytes(&a);
-        let u = scrambler(&a_bytes, &self.public_key);
+        match self.check_with(&a, OperandForm::Padded, proof) {
+            // The idevice crate carries A as a number, so that u is of A without its leading zeros, as M2 is then; its M1 has
+            // them. Source: idevice-srp, src/client.rs. A is public: that this takes longer tells nothing.
+            Err(SrpError::WrongProof) if group::to_bytes(&a).first() == Some(&0) => {
+                self.check_with(&a, OperandForm::Stripped, proof)
+            }
+            checked => checked,
+        }
+    }
+
+    /// `of_u` is the form in which u has A.
+    fn check_with(
+        &self,
+        a: &group::Element,
+        of_u: OperandForm,
+        proof: &[u8; PROOF_LEN],
+    ) -> Result<ServerSession, SrpError> {
+        use OperandForm::{Padded, Stripped};
+        let a_bytes = group::to_bytes(a);
+        let u = scrambler(of_u.apply(&a_bytes), &self.public_key);
         let base = a.mul(&group::pow(&self.verifier, &u));
         let secret = Zeroizing::new(group::to_bytes(&group::pow(&base, &self.private)));
         let ambiguous = a_bytes.first() == Some(&0) || secret.first() == Some(&0);
@@ -102,7 +119,8 @@ impl Server {
             .filter(|_| bool::from(found))
             .ok_or(SrpError::WrongProof)?;
         let key = session_key(&secret, of_secret);
-        let proof = server_proof(&a_bytes, proof, &key, form);
+        let of_m2 = if of_u == Stripped { Stripped } else { form };
+        let proof = server_proof(&a_bytes, proof, &key, of_m2);
         Ok(ServerSession { proof, key, form: ambiguous.then_some(form) })
     }
 }

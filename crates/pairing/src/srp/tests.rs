@@ -2,7 +2,7 @@
 
 use super::*;
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 
 struct Vector {
     case: String,
@@ -176,4 +176,36 @@ fn debug_texts_are_redacted() {
         text,
         "srp::Server(redacted) srp::Client(redacted) srp::ClientAnswer { form: None, .. } SessionKey(redacted)"
     );
+}
+
+/// As idevice-srp does it: u and M2 of A without its leading zeros, M1 with them, K of S without.
+#[test]
+fn a_client_that_carries_a_as_a_number_is_understood() {
+    use OperandForm::{Padded, Stripped};
+    let server = Server::new("000000", &mut ChaCha20Rng::seed_from_u64(5)).unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    // One in 256 begins with zero.
+    let (secret, a) = loop {
+        let mut secret = [0; 64];
+        rng.fill_bytes(&mut secret);
+        let secret = group::exponent(&secret);
+        let a = group::to_bytes(&group::pow(&group::generator(), &secret));
+        if a.first() == Some(&0) {
+            break (secret, a);
+        }
+    };
+    let x = private_key(server.salt(), "000000");
+    let verifier = group::pow(&group::generator(), &x);
+    let b = group::public_element(server.public_key()).unwrap();
+    let base = b.sub(&multiplier().mul(&verifier));
+    for of_u in [Padded, Stripped] {
+        let u = scrambler(of_u.apply(&a), server.public_key());
+        let shared = group::to_bytes(&group::pow_sum(&base, &secret, &u, &x));
+        let key = session_key(&shared, Stripped);
+        let proof = client_proof(server.salt(), &a, server.public_key(), &key, Padded);
+        let session = server.check(Stripped.apply(&a), &proof).unwrap();
+        assert_eq!(session.proof, server_proof(&a, &proof, &key, of_u));
+        assert_eq!(session.key.expose(), key.expose());
+    }
+    assert!(matches!(server.check(&a, &[0; PROOF_LEN]), Err(SrpError::WrongProof)));
 }
