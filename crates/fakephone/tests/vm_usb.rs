@@ -188,15 +188,16 @@ async fn a_program_carries_frames_through_the_private_function_on_any_kernel() {
     let host = Mac::from_string_descriptor(&host).unwrap();
     let phone = cable.phone.state().borrow().address;
     let mut encoder = Encoder::new(Layout::to_device(&parameters, private.bulk_out.max_packet));
-    encoder.push(&solicitation(host, phone)).unwrap();
     let mut output: EndpointWrite<Bulk> =
         EndpointWrite::new(data.endpoint::<Bulk, Out>(private.bulk_out.address).unwrap(), 16_384);
-    output.write_all(encoder.finish().unwrap().bytes).unwrap();
-    output.flush_end().unwrap();
     let mut input = data.endpoint::<Bulk, In>(private.bulk_in.address).unwrap();
     let mut decoder = Decoder::new(16_384);
     // Other frames of the phone come as well: its announcements, its reports of groups.
     until(SOON, "the phone's advertisement", || {
+        // Again and again: it answers nobody before it knows that its address is its own.
+        encoder.push(&solicitation(host, phone)).unwrap();
+        output.write_all(encoder.finish().unwrap().bytes).unwrap();
+        output.flush_end().unwrap();
         let transfer =
             input.transfer_blocking(Buffer::new(16_384), Duration::from_secs(2)).into_result().ok()?;
         let mut frames = decoder.decode(&transfer).unwrap();
