@@ -159,10 +159,11 @@ impl Machine {
         let start = Instant::now();
         let files = job.files(folder);
         let ending = self.prepare(&job, binaries, folder, &files).and_then(|kernel| {
-            let ending = qemu::run(&self.tools, kernel, job.guest.kernel_words(), &files, job.deadline);
-            std::fs::remove_file(&files.archive).context("cannot remove a guest's archive")?;
-            ending
+            qemu::run(&self.tools, kernel, job.guest.kernel_words(), &files, job.deadline)
         });
+        // As large as the guest's memory: half of one, on a full disk, would make the next fail as well.
+        let removed = std::fs::remove_file(&files.archive).context("cannot remove a guest's archive");
+        let ending = ending.and_then(|status| removed.map(|()| status));
         Ran { job, ending, files, time: start.elapsed() }
     }
 
