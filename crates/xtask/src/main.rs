@@ -7,6 +7,7 @@ mod commands;
 mod count;
 mod darwin;
 mod debs;
+mod disk;
 mod lint;
 mod macho;
 mod namespace;

@@ -9,6 +9,7 @@ mod vm;
 
 use crate::artifacts::{self, Built, TestProgram};
 use crate::count::{self, Counts};
+use crate::disk;
 use crate::namespace::Way;
 use crate::out;
 use crate::process::Log;
@@ -201,6 +202,9 @@ pub(crate) fn run(project: &Project, chosen: &[Tier], without: &[Tier]) -> Resul
     tiers.extend(without);
     tiers.sort();
     tiers.dedup();
+    if let Some(warning) = disk::warning(project.metadata.target_directory.as_std_path())? {
+        out::line(format!("warning: {warning}"));
+    }
     let (mut rows, mut total, mut built) = (Vec::new(), Counts::default(), None);
     for tier in tiers {
         let row = if without.contains(&tier) {
