@@ -76,7 +76,7 @@ async fn start(device: &Device, function: Function) -> Result<Running, UsbError>
                 }
             };
             // The endpoints are gone: now the interfaces can go back to the kernel.
-            drop(claimed);
+            claimed.release().await;
             match error {
                 Some(error) => usb_error(&device, error).await,
                 None => wrong("carrying frames", "it was stopped"),

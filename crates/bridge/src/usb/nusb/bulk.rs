@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use ::nusb::transfer::{Buffer, Bulk, In, Out, TransferError};
 use ::nusb::{Endpoint, Interface, MaybeFuture as _};
+use tokio::runtime::Handle;
 
 use super::{Device, io_error, late};
 use crate::ncm::transfer::{BulkIn, BulkOut, TransferFailure};
@@ -18,11 +19,10 @@ const QUEUED_OUT: usize = 4;
 /// Failures in a row that are taken for disturbances on the wire.
 const DISTURBANCES: u32 = 8;
 
-/// A function's interfaces, claimed. Dropping it gives them back to the kernel.
+/// A function's interfaces, claimed, until [`release`](Self::release).
 pub(crate) struct Claimed {
-    /// Class requests name it.
-    _control: Interface,
-    data: Interface,
+    /// The control interface, which class requests name, and the data interface; none once released.
+    held: Option<(Interface, Interface)>,
     function: Function,
 }
 
@@ -31,7 +31,7 @@ impl Claimed {
     pub(crate) async fn new(device: &Device, function: Function) -> Result<Self, UsbError> {
         let control = device.claim(function.control).await?;
         let data = device.claim(function.data).await?;
-        let claimed = Self { _control: control, data, function };
+        let claimed = Self { held: Some((control, data)), function };
         claimed.alternate(device, 0).await?;
         Ok(claimed)
     }
@@ -42,7 +42,7 @@ impl Claimed {
     }
 
     async fn alternate(&self, device: &Device, alternate: u8) -> Result<(), UsbError> {
-        let (data, device) = (self.data.clone(), device.clone());
+        let (data, device) = (self.data()?.clone(), device.clone());
         let action = "selecting an alternate setting";
         let select =
             move || data.set_alt_setting(alternate).wait().map_err(|error| device.refused(action, &error));
@@ -53,9 +53,31 @@ impl Claimed {
     pub(crate) fn endpoints(&self, input: usize) -> Result<(Incoming, Outgoing), UsbError> {
         let action = "opening an endpoint";
         let failed = |error: ::nusb::Error| UsbError::Io { action, source: io_error(&error) };
-        let incoming = self.data.endpoint(self.function.bulk_in.address).map_err(failed)?;
-        let outgoing = self.data.endpoint(self.function.bulk_out.address).map_err(failed)?;
+        let data = self.data()?;
+        let incoming = data.endpoint(self.function.bulk_in.address).map_err(failed)?;
+        let outgoing = data.endpoint(self.function.bulk_out.address).map_err(failed)?;
         Ok((Incoming::new(incoming, input), Outgoing::new(outgoing)))
+    }
+
+    /// Gives them back to the kernel. Its driver may ask the phone at once, and a phone that is mute makes that last for seconds.
+    pub(crate) async fn release(mut self) {
+        let held = self.held.take();
+        if in_time(move || drop(held)).await.is_err() {
+            tracing::debug!("the kernel is still taking the interfaces back");
+        }
+    }
+
+    fn data(&self) -> Result<&Interface, UsbError> {
+        self.held.as_ref().map(|(_, data)| data).ok_or(UsbError::Gone)
+    }
+}
+
+impl Drop for Claimed {
+    /// Where nobody waits: other phones must not.
+    fn drop(&mut self) {
+        if let (Some(held), Ok(runtime)) = (self.held.take(), Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(held));
+        }
     }
 }
 
