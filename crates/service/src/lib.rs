@@ -6,11 +6,13 @@
 //! | [`log`] | where log lines go: the journal, a terminal, JSON; and which of them |
 //! | [`exit`] | the exit codes that scripts rely on |
 //! | [`signals`] | the signals that a daemon follows |
+//! | [`files`] | how many files it may have open |
 //! | [`config`] | configuration files, and everything that is wrong with one |
 //! | [`packaging`] | completions and the manual page |
 
 pub mod config;
 pub mod exit;
+pub mod files;
 pub mod log;
 pub mod notify;
 pub mod packaging;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use iosmux_service::files;
 use iosmux_service::signals::Signals;
 use iosmux_tunneld::config::Settings;
 use iosmux_tunneld::daemon::{self, Daemon};
@@ -65,6 +66,9 @@ pub(super) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Resul
 
 /// Starts the daemon; when an address is taken, says who has it.
 pub(super) async fn start(settings: &Settings) -> Result<Daemon, Failure> {
+    if let Err(error) = files::allow_many() {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
     let started = Daemon::start(settings).await;
     started.map_err(|error| Failure::Start { holder: holder::of(error.io(), &settings.listen), error })
 }
