@@ -48,7 +48,7 @@ async fn good_input() {
     insta::assert_snapshot!(answers);
     assert_eq!(
         registry.asked(),
-        ["stop all", &format!("stop {UP}"), "stop unknown", "stop caf\u{e9}\" \u{1f600}\u{fffd}"]
+        ["cancel all", &format!("cancel {UP}"), "cancel unknown", "cancel caf\u{e9}\" \u{1f600}\u{fffd}"]
     );
 }
 

@@ -229,7 +229,7 @@ async fn a_known_phone_is_never_tried_and_a_refresh_finds_it_once_it_is_unknown(
     assert_eq!(events.next().await, sighted);
     let tries = async || timeout(Duration::from_secs(3), listener.accept()).await.is_ok();
     assert!(tries().await, "the one that found it");
-    discover.known.send(Known::from([desk.address(1)])).unwrap();
+    discover.known.send(Known::from([(desk.address(1), false)])).unwrap();
     discover.refresh();
     assert!(!tries().await, "from iOS 27.2 on it would end the tunnel");
     events.silence(Duration::from_millis(100)).await;

@@ -288,7 +288,7 @@ async fn tunnels_are_cancelled_cleared_and_ended_as_by_the_live_server() {
     let gone = || drop(ours.picture.send_replace(Arc::default()));
     compare(&ours, &live, "GET", &format!("/cancel?udid={UP}"), "", "").await;
     gone();
-    assert_eq!(ours.asked(), [format!("stop {UP}")]);
+    assert_eq!(ours.asked(), [format!("cancel {UP}")]);
     compare(&ours, &live, "GET", "/", "", "").await;
     compare(&ours, &live, "GET", "/clear_tunnels", "", "").await;
     compare(&ours, &live, "GET", "/", "", "").await;

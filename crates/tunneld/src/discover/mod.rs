@@ -18,7 +18,7 @@ mod plan;
 mod resolve;
 mod search;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -62,9 +62,9 @@ pub enum Event {
     Searches(Vec<Search>),
 }
 
-/// The addresses that are known to be phones. None of them is ever probed: from iOS 27.2 on a second RSD connection
-/// would replace the first. Source: architecture.md (iosmux-tunneld run).
-pub type Known = BTreeSet<Ipv6Addr>;
+/// The addresses that are known to be phones, and whether nothing is tried there for now. None of them is ever probed:
+/// from iOS 27.2 on a second RSD connection would replace the first. Source: architecture.md (iosmux-tunneld run).
+pub type Known = BTreeMap<Ipv6Addr, bool>;
 
 /// A search under way. Dropping it ends all of it.
 #[derive(Debug)]

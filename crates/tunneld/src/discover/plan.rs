@@ -157,12 +157,12 @@ impl Plan {
 
     /// Whether a phone is on this interface, as far as anyone knows.
     fn has_found(&self) -> bool {
-        !self.announced.is_empty() || self.neighbours.keys().any(|address| self.known.contains(address))
+        !self.announced.is_empty() || self.neighbours.keys().any(|address| is_in_use(&self.known, address))
     }
 
     fn is_of_interest(&self, address: &Ipv6Addr) -> bool {
-        let spoken_for = [&self.own, &self.configured, &self.announced, &self.known];
-        !spoken_for.into_iter().any(|others| others.contains(address))
+        let spoken_for = [&self.own, &self.configured, &self.announced];
+        !self.known.contains_key(address) && !spoken_for.into_iter().any(|others| others.contains(address))
     }
 
     fn refresh(&mut self, now: Duration, actions: &mut Vec<Action>) {
@@ -176,14 +176,14 @@ impl Plan {
     /// A phone that was known and is not any more may be another one when it answers again.
     fn learn(&mut self, known: Known) {
         let old = std::mem::replace(&mut self.known, known);
-        for address in old.difference(&self.known) {
+        for address in old.keys().filter(|address| !self.known.contains_key(address)) {
             self.neighbours.remove(address);
         }
     }
 
     fn answered(&mut self, now: Duration, address: Ipv6Addr) {
         let told = [&self.own, &self.announced].into_iter().any(|others| others.contains(&address));
-        let configured = self.configured.contains(&address) && !self.known.contains(&address);
+        let configured = self.configured.contains(&address) && !self.known.contains_key(&address);
         if told || configured || !address.is_unicast_link_local() {
             return;
         }
@@ -233,8 +233,8 @@ impl Plan {
     fn echo(&mut self, now: Duration, actions: &mut Vec<Action>) {
         let (round, known) = (self.round, &self.known);
         self.neighbours.retain(|address, neighbour| {
-            // Whether a known phone is there is not ours to say.
-            let kept = known.contains(address) || matches!(neighbour.fate, Fate::Trying { .. });
+            // Whether a phone that is in use is there is not ours to say.
+            let kept = is_in_use(known, address) || matches!(neighbour.fate, Fate::Trying { .. });
             let here = kept || round - neighbour.heard < MISSED;
             if !here && neighbour.fate == Fate::Open {
                 actions.push(Action::Unsighted(*address));
@@ -263,6 +263,11 @@ impl Plan {
             }
         }
     }
+}
+
+/// Whether a phone there is tried by its owner, who then sees when it leaves.
+fn is_in_use(known: &Known, address: &Ipv6Addr) -> bool {
+    known.get(address).is_some_and(|resting| !resting)
 }
 
 /// Up to a fifth more or less, so that many hosts do not act at the same moment.

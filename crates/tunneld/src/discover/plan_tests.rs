@@ -52,7 +52,11 @@ impl Sim {
     }
 
     fn known(&mut self, numbers: &[u16]) -> Vec<Action> {
-        self.on(Input::Known(numbers.iter().copied().map(ip).collect()))
+        self.on(Input::Known(numbers.iter().map(|number| (ip(*number), false)).collect()))
+    }
+
+    fn resting(&mut self, numbers: &[u16]) -> Vec<Action> {
+        self.on(Input::Known(numbers.iter().map(|number| (ip(*number), true)).collect()))
     }
 }
 
@@ -191,6 +195,28 @@ fn a_known_phone_is_never_taken_back_and_tried_again_once_it_is_unknown() {
 }
 
 #[test]
+fn a_phone_that_rests_is_taken_back_when_it_answers_no_echo() {
+    let mut sim = Sim::new();
+    sim.round(&[1]);
+    sim.on(Input::Tried(ip(1), true));
+    sim.known(&[1]);
+    sim.run(s(10));
+    assert_eq!(sim.resting(&[1]), []);
+    assert!(sim.plan.deadline() <= s(13), "no failure of it would be seen");
+    for _ in 0..5 {
+        assert_eq!(sim.round(&[1]), [], "it is there, and left alone");
+    }
+    for _ in 0..3 {
+        assert_eq!(sim.round(&[]), []);
+    }
+    let before = sim.now;
+    assert_eq!(sim.round(&[]), [Action::Unsighted(ip(1))]);
+    assert!(sim.now - before <= s(36));
+    sim.known(&[]);
+    assert_eq!(sim.round(&[1]), [Action::Try(ip(1))], "attached again");
+}
+
+#[test]
 fn a_refresh_asks_at_once_and_forgives() {
     let mut sim = Sim::new();
     sim.round(&[1, 2]);
@@ -214,7 +240,9 @@ fn input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Timer),
         1 => Just(Input::Refresh),
         1 => numbers().prop_map(Input::Own),
-        1 => numbers().prop_map(Input::Known),
+        1 => (numbers(), any::<bool>()).prop_map(|(numbers, resting)| {
+            Input::Known(numbers.into_iter().map(|address| (address, resting)).collect())
+        }),
         1 => (1_u16..100).prop_map(|number| Input::Announced(ip(number))),
         1 => (1_u16..100).prop_map(|number| Input::Retracted(ip(number))),
         6 => (1_u16..100).prop_map(|number| Input::Answered(ip(number))),
@@ -241,7 +269,8 @@ proptest! {
             for action in plan.on(now, input) {
                 match action {
                     Action::Try(address) => {
-                        let free = ![&own, &known, &spoken_for].iter().any(|set| set.contains(&address));
+                        let known = known.contains_key(&address);
+                        let free = !known && ![&own, &spoken_for].iter().any(|set| set.contains(&address));
                         prop_assert!(free, "{} is no unknown neighbour", address);
                         trying.insert(address);
                     }
@@ -250,9 +279,9 @@ proptest! {
                         last_echo = Some(now);
                     }
                     Action::Sighted(address) => {
-                        prop_assert!(!own.contains(&address) && !known.contains(&address));
+                        prop_assert!(!own.contains(&address) && !known.contains_key(&address));
                     }
-                    Action::Unsighted(address) => prop_assert!(!known.contains(&address)),
+                    Action::Unsighted(address) => prop_assert!(!is_in_use(&known, &address)),
                 }
             }
             prop_assert!(plan.neighbours.len() <= REMEMBERED);

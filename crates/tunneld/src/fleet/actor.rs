@@ -18,7 +18,7 @@ use super::runner::{Outcome, Report, Runner};
 use super::verdict::left_out;
 use super::waiters::Waiters;
 use crate::discover::{self, Discover, DiscoverConfig};
-use crate::model::{Link, Search, Source, State, same_udid};
+use crate::model::{Concern, Link, Reason, Search, Source, State, same_udid};
 use crate::phone::{Action, Event, Machine};
 
 /// Attachments at once; announcements beyond are left alone.
@@ -57,7 +57,7 @@ pub async fn run(
 
 pub(super) struct Actor {
     pub(super) config: Arc<FleetConfig>,
-    discover: (DiscoverConfig, Discover),
+    pub(super) discover: (DiscoverConfig, Discover),
     sightings: mpsc::Receiver<discover::Event>,
     reports: mpsc::Sender<Report>,
     pub(super) epoch: Instant,
@@ -147,7 +147,7 @@ impl Actor {
     }
 
     fn attach(&mut self, link: Link) {
-        if self.attachments.len() >= ATTACHMENTS {
+        if self.attachments.len() >= ATTACHMENTS && !self.make_room() {
             tracing::warn!(address = %link.scoped(), "left alone: {ATTACHMENTS} addresses are in use already");
             self.turned_away = true;
             return;
@@ -162,10 +162,19 @@ impl Actor {
         self.step(id, Event::Sighted);
     }
 
-    /// The search leaves addresses alone that are in our hands.
+    /// Gives up who never said who it is and failed the most: announcements are easily forged.
+    fn make_room(&mut self) -> bool {
+        let nobody = |one: &Attachment| one.udid().is_none() && one.machine.state() == State::Down;
+        let nobodies = self.attachments.iter().filter(|(_, one)| nobody(one));
+        let Some((&id, _)) = nobodies.max_by_key(|(_, one)| one.machine.failures()) else { return false };
+        self.step(id, Event::LinkLost);
+        true
+    }
+
+    /// The search leaves addresses alone that are in our hands, and says when one where nothing is tried falls silent.
     fn addresses_changed(&self) {
-        let known = self.attachments.values().map(|one| *one.link.address.ip()).collect();
-        self.discover.1.known.send_replace(known);
+        let known = self.attachments.values().map(|one| (*one.link.address.ip(), one.machine.is_resting()));
+        self.discover.1.known.send_replace(known.collect());
     }
 
     fn step_where(&mut self, which: impl Fn(&Attachment) -> bool, event: &Event) {
@@ -179,7 +188,9 @@ impl Actor {
         let now = self.epoch.elapsed();
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
         self.changed = true;
-        let before = attachment.machine.state();
+        let (before, rested) = (attachment.machine.state(), attachment.machine.is_resting());
+        // Whoever was told to rest by a person is not replaced.
+        let by_itself = matches!(event, Event::Failed(_) | Event::TunnelEnded(_) | Event::Tick);
         for action in attachment.machine.on(now, event) {
             match action {
                 Action::Begin(hop) => {
@@ -201,7 +212,10 @@ impl Actor {
                 Action::Forget => return self.forget(id),
             }
         }
-        let fell = attachment.machine.state() == State::Down && before != State::Down;
+        let fell = by_itself && attachment.machine.state() != before && !attachment.is_at_work();
+        if attachment.machine.is_resting() != rested {
+            self.addresses_changed();
+        }
         if fell && self.holder(id) == Some(id) {
             self.fall_back(id);
         }
@@ -262,9 +276,13 @@ impl Actor {
             Command::Start { udid, answer } => self.want(udid, &Event::Start, answer),
             Command::Pair { udid, answer } => self.want(udid, &Event::Pair, answer),
             Command::Stop { udid, answer } => drop(answer.send(self.stop(&udid))),
-            Command::StopAll { answer } => {
-                let up = self.attachments.values().filter(|one| one.found.tunnel.is_some()).count();
-                self.step_where(|one| one.udid().is_some(), &Event::Stop);
+            Command::Cancel { udid, answer } => {
+                let wanted = |one: &Attachment| {
+                    let named = |udid: &String| one.udid().is_some_and(|one| same_udid(one, udid));
+                    one.found.tunnel.is_some() && udid.as_ref().is_none_or(named)
+                };
+                let up = self.attachments.values().filter(|one| wanted(one)).count();
+                self.step_where(wanted, &Event::Cancelled);
                 let _ = answer.send(Ok(up));
             }
             Command::Unpair { udid, answer } => drop(answer.send(self.unpair(udid))),
@@ -336,7 +354,11 @@ impl Actor {
             one.machine.reconfigure(config.policy, config.may_pair);
         }
         let refused = |one: &Attachment| one.udid().is_some_and(|udid| !config.allows(udid));
-        let reconsidered = |one: &Attachment| one.machine.state() == State::Unsupported && !refused(one);
+        let configured = |reason: &Reason| reason.concern == Some(Concern::Configuration);
+        let waits = |one: &Attachment| {
+            one.machine.state() == State::Unsupported || one.machine.reason().is_some_and(configured)
+        };
+        let reconsidered = |one: &Attachment| waits(one) && !refused(one);
         self.step_where(reconsidered, &Event::Reconsidered);
         self.step_where(refused, &Event::Failed(left_out()));
         if self.discover.0 != discover {

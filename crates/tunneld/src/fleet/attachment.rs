@@ -56,6 +56,11 @@ impl Attachment {
         self.found.identity.as_ref().map(|identity| identity.udid.as_str())
     }
 
+    /// Whether it has a tunnel or is on the way to one.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.machine.is_under_way() || self.machine.state().is_usable()
+    }
+
     /// A hop begins; the first one begins the way.
     pub(super) fn begin(&mut self, hop: Hop, now: Instant) {
         if hop == Hop::Rsd && self.found.times.total.is_some() {

@@ -62,9 +62,11 @@ pub enum Command {
         /// Whether there was a tunnel.
         answer: Answer<bool>,
     },
-    /// [`Command::Stop`] for all.
-    StopAll {
-        /// How many tunnels there were.
+    /// Take tunnels down that are up, and make them anew after a pause.
+    Cancel {
+        /// Which phone's; all if none.
+        udid: Option<String>,
+        /// How many there were.
         answer: Answer<usize>,
     },
     /// Pair, even where it is not done by itself: the phone may ask its user. Answers as Start does.
@@ -160,12 +162,12 @@ impl Fleet {
         self.ask(|answer| Command::Stop { udid: udid.to_owned(), answer }).await
     }
 
-    /// Takes all tunnels down; says how many there were.
+    /// Takes the tunnel of one phone down, or all; they are made anew after a pause. Says how many there were.
     ///
     /// # Errors
     /// [`CommandError::ShuttingDown`].
-    pub async fn stop_all(&self) -> Result<usize, CommandError> {
-        self.ask(|answer| Command::StopAll { answer }).await
+    pub async fn cancel(&self, udid: Option<&str>) -> Result<usize, CommandError> {
+        self.ask(|answer| Command::Cancel { udid: udid.map(str::to_owned), answer }).await
     }
 
     /// Pairs, even where that is not done by itself; returns once the tunnel can be used.

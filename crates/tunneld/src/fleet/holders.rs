@@ -9,7 +9,8 @@ use crate::model::{Identity, State};
 use crate::phone::Event;
 
 impl Actor {
-    /// An attachment says which phone it is, which anybody may: a working tunnel is given up only once that is proven.
+    /// An attachment says which phone it is, which anybody may: one that works, or is at work, is given up only once that is
+    /// proven.
     pub(super) fn identified(&mut self, id: u64, identity: Identity, has_service: bool) {
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
         attachment.done(Instant::now());
@@ -21,7 +22,7 @@ impl Actor {
         }
         let was_here = self.attachments.get(&id).is_some_and(|one| one.counted);
         let holder = self.holder(id).filter(|holder| *holder != id).and_then(|id| self.attachments.get(&id));
-        match holder.is_some_and(|holder| holder.machine.state().is_usable()) {
+        match holder.is_some_and(Attachment::is_at_work) {
             false => self.claim(id),
             true if was_here => return self.step(id, Event::Superseded),
             true => {}
@@ -63,11 +64,15 @@ impl Actor {
         }
     }
 
-    /// The phone of an attachment that failed may be reached another way.
+    /// The phone of an attachment that failed may be reached another way: one that is tried already, or one that waited.
     pub(super) fn fall_back(&mut self, id: u64) {
-        let udid = self.attachments.get(&id).and_then(Attachment::udid);
-        if let Some(spare) = udid.and_then(|udid| self.spare(udid)) {
-            self.step(spare, Event::OtherFailed);
+        let Some(udid) = self.attachments.get(&id).and_then(Attachment::udid) else { return };
+        let at_work = |one: &Attachment| one.udid() == Some(udid) && one.is_at_work();
+        let other = self.attachments.iter().find(|(other, one)| **other != id && at_work(one));
+        match (other.map(|(other, _)| *other), self.spare(udid)) {
+            (Some(other), _) => self.claim(other),
+            (None, Some(spare)) => self.step(spare, Event::OtherFailed),
+            (None, None) => {}
         }
     }
 }

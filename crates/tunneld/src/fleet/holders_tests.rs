@@ -70,6 +70,16 @@ impl Stage {
         self.report(id, Outcome::Failed(Failure::new(kind, "it failed", "wait")));
     }
 
+    /// A phone whose first way failed, which made the second one its own.
+    fn failed_and_replaced(&mut self) -> (u64, u64) {
+        let (first, second) = (self.sight(1), self.sight(2));
+        self.says(first, X);
+        self.fails(first, Kind::Retry);
+        self.says(second, X);
+        assert_eq!((self.state(first), self.holder(X)), (State::Spare, Some(second)));
+        (first, second)
+    }
+
     fn state(&self, id: u64) -> State {
         self.actor.attachments[&id].machine.state()
     }
@@ -110,31 +120,66 @@ async fn a_working_tunnel_is_given_up_only_for_a_phone_that_has_proven_itself() 
 #[tokio::test(flavor = "current_thread")]
 async fn the_way_that_worked_is_tried_again_when_the_new_one_fails() {
     let mut stage = Stage::new();
+    let (first, second) = stage.failed_and_replaced();
+    stage.fails(second, Kind::Retry);
+    assert_eq!(stage.state(first), State::Down, "both have failed: after a pause");
+    assert!(stage.actor.attachments[&first].machine.retry_at().is_some());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_way_that_will_not_be_tried_again_gives_the_phone_back() {
+    for kind in [Kind::Hold, Kind::Unsupported, Kind::Locked] {
+        let mut stage = Stage::new();
+        let (first, second) = stage.failed_and_replaced();
+        stage.fails(second, kind);
+        assert_eq!(stage.state(first), State::Down);
+        stage.actor.step(first, Event::Start);
+        stage.says(first, X);
+        stage.use_it(first);
+        assert_eq!((stage.holder(X), stage.state(first)), (Some(first), State::CatalogueKnown), "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_phone_whose_user_is_asked_is_not_disturbed_by_who_only_says_that_it_is_that_phone() {
+    let mut stage = Stage::new();
     let (first, second) = (stage.sight(1), stage.sight(2));
     stage.says(first, X);
+    stage.report(first, Outcome::AwaitingTrust);
     stage.says(second, X);
-    assert_eq!((stage.state(first), stage.holder(X)), (State::Spare, Some(second)), "nothing is lost by it");
-    stage.fails(second, Kind::Retry);
-    assert_eq!(stage.state(first), State::RsdUntrusted);
-    stage.says(first, X);
-    assert_eq!((stage.state(second), stage.holder(X)), (State::Spare, Some(first)));
+    assert_eq!((stage.state(first), stage.holder(X)), (State::AwaitingTrust, Some(first)));
+    // Its former address knows nothing of it any more: the one that is at work is the phone.
     stage.fails(first, Kind::Retry);
-    assert_eq!(stage.state(second), State::Down, "both have failed: after a pause");
-    assert!(stage.actor.attachments[&second].machine.retry_at().is_some());
+    assert_eq!((stage.state(first), stage.holder(X)), (State::Spare, Some(second)));
+    stage.use_it(second);
+    assert_eq!(stage.holder(X), Some(second));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_full_house_makes_room_for_a_phone_among_those_who_never_said_who_they_are() {
+    let mut stage = Stage::new();
+    let known = stage.sight(1);
+    stage.says(known, X);
+    stage.fails(known, Kind::Retry);
+    for number in 2..=256 {
+        let id = stage.sight(number);
+        stage.fails(id, Kind::Unreachable);
+    }
+    let new = stage.sight(1000);
+    assert_eq!(stage.actor.attachments.len(), 256);
+    stage.says(new, Y);
+    assert_eq!((stage.holder(X), stage.holder(Y)), (Some(known), Some(new)));
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_spare_that_comes_late_leaves_a_working_tunnel_alone() {
     let mut stage = Stage::new();
-    let (first, second) = (stage.sight(1), stage.sight(2));
-    stage.says(first, X);
-    stage.says(second, X);
+    let (first, second) = stage.failed_and_replaced();
     stage.fails(second, Kind::Retry);
     // Both try at once.
-    let at = stage.actor.attachments[&second].machine.retry_at().unwrap();
+    stage.actor.step(first, Event::Start);
     stage.says(first, X);
     stage.use_it(first);
-    assert!(stage.actor.epoch.elapsed() < at);
     stage.actor.step(second, Event::Start);
     stage.says(second, X);
     assert_eq!((stage.state(first), stage.state(second)), (State::CatalogueKnown, State::Spare));
@@ -155,6 +200,26 @@ async fn an_attachment_that_says_another_udid_leaves_the_former_phone() {
         [(X.to_owned(), State::Gone), (Y.to_owned(), stage.state(id))],
         "nothing of Y is shown as X's"
     );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_search_says_when_a_phone_left_that_waits_for_a_person() {
+    let mut stage = Stage::new();
+    let id = stage.sight(1);
+    let address = *stage.actor.attachments[&id].link.address.ip();
+    let resting = |stage: &Stage| stage.actor.discover.1.known.borrow().get(&address).copied();
+    stage.says(id, X);
+    assert_eq!(resting(&stage), Some(false));
+    stage.fails(id, Kind::Hold);
+    assert_eq!(resting(&stage), Some(true));
+    stage.actor.step(id, Event::Start);
+    assert_eq!(resting(&stage), Some(false));
+    stage.says(id, X);
+    stage.fails(id, Kind::Hold);
+    stage.told();
+    let link = stage.actor.attachments[&id].link.clone();
+    stage.actor.discovered(discover::Event::Unsighted(link));
+    assert_eq!((resting(&stage), stage.told()), (None, vec![(X.to_owned(), State::Gone)]));
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -1,5 +1,6 @@
 //! Opening a tunnel on a control channel.
 
+use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
 
 use iosmux_pairing::control::host::WishedTransport;
@@ -101,6 +102,12 @@ async fn over_quic(channel: &mut ControlChannel, phone: SocketAddrV6) -> Result<
     Ok(connect_quic(SocketAddr::V6(listener), &identity, device_key, QUIC_MTU).await?)
 }
 
+/// Whether another attempt would end in the same way. A system that is short of something for a moment is no such case.
+fn wants_rights(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | PermissionDenied)
+}
+
 impl OpenError {
     /// What it means for the next attempt.
     pub(crate) fn failure(&self) -> Failure {
@@ -111,7 +118,7 @@ impl OpenError {
                 Failure::new(Kind::Hold, text, "remove `transport` of this device from the configuration")
                     .about(Concern::Configuration)
             }
-            Self::Tun(TunError::Open { .. }) => Failure::new(
+            Self::Tun(TunError::Open { source }) if wants_rights(source) => Failure::new(
                 Kind::Hold,
                 text,
                 "give the daemon CAP_NET_ADMIN and /dev/net/tun, then start the tunnel again",

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use iosmux_capture::Recorder;
 use iosmux_pairing::envelope::remotexpc::SERVICE;
+use iosmux_usb::Udid;
 use iosmux_xpc::rsd::{self, Catalogue, Handshake, host_uuid, io::Remote, key};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::dial::{self, DialError};
 use crate::discover::RSD_PORT;
-use crate::model::Identity;
+use crate::model::{Identity, same_udid};
 use crate::phone::{Failure, Kind, printable};
 
 /// Characters of what a phone says of itself that are kept.
@@ -48,11 +49,14 @@ pub(crate) async fn on_link(
     host_name: &str,
     recorder: Option<&Recorder>,
 ) -> Result<OnLink, Failure> {
-    let retry = |error: RsdFailure| Failure::retry(error.to_string());
-    let (remote, at) = reach(announced, host_name, recorder).await.map_err(retry)?;
+    let failed = |error: RsdFailure| match error {
+        RsdFailure::Unreachable(_) => Failure::unreachable(error.to_string()),
+        _ => Failure::retry(error.to_string()),
+    };
+    let (remote, at) = reach(announced, host_name, recorder).await.map_err(failed)?;
     let hides = remote.handshake.properties.get(key::SENSITIVE_PROPERTIES_VISIBLE).and_then(|v| v.as_bool());
     let catalogue: Catalogue = remote.handshake.clone().into();
-    let Some(udid) = catalogue.udid().map(str::to_owned) else {
+    let Some(udid) = catalogue.udid() else {
         return Err(match hides {
             Some(false) => Failure::new(
                 Kind::Locked,
@@ -62,15 +66,14 @@ pub(crate) async fn on_link(
             _ => Failure::retry(format!("the Handshake of {at} has no UniqueDeviceID")),
         });
     };
-    if udid != printable(&udid) || udid.len() > LONGEST_TEXT {
+    // In the one form that it is found by: with another spelling, one neighbour could stand in for another's phone.
+    let udid = Udid::from_text(udid).map_err(|_| {
         let begins: String = udid.chars().take(LONGEST_TEXT).collect();
-        return Err(Failure::retry(format!(
-            "the Handshake of {at} has a UniqueDeviceID that is none: {begins:?}"
-        )));
-    }
+        Failure::retry(format!("the Handshake of {at} has a UniqueDeviceID that is none: {begins:?}"))
+    })?;
     let owned = |text: Option<&str>| Some(printable(text?).chars().take(LONGEST_TEXT).collect());
     let identity = Identity {
-        udid,
+        udid: udid.into(),
         product_type: owned(catalogue.product_type()),
         os_version: owned(catalogue.os_version()),
         build: owned(catalogue.build()),
@@ -92,7 +95,7 @@ pub(crate) async fn in_tunnel(
     let catalogue: Catalogue = remote.handshake.clone().into();
     close(remote).await;
     match catalogue.udid() {
-        Some(inside) if inside == udid => Ok(catalogue),
+        Some(inside) if same_udid(inside, udid) => Ok(catalogue),
         inside => Err(Failure::retry(format!(
             "the phone calls itself {udid} on the link and {} inside of the tunnel",
             inside.unwrap_or("nothing")

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::config::FleetConfig;
 use super::dial::{self, DialError};
-use crate::model::same_udid;
+use crate::model::{Concern, same_udid};
 use crate::phone::{Failure, Kind};
 
 /// How much longer the dialogue waits for the phone's user than the phone's machine does.
@@ -135,9 +135,12 @@ impl TrustError {
                 _ => Failure::retry(text),
             },
             Self::Host(HostError::NoPin) => hold("pair with the PIN that the device shows"),
-            Self::Store(StoreError::Permissions { .. }) | Self::Host(HostError::Store(_)) => {
-                hold("mend the directory of pair records, then pair again")
-            }
+            Self::Store(error) | Self::Host(HostError::Store(error)) => match error {
+                StoreError::Io { .. } | StoreError::Permissions { .. } | StoreError::WrongKind { .. } => {
+                    hold("mend the directory of pair records, then pair again").about(Concern::Rights)
+                }
+                _ => hold("take the named file away (or unpair the phone), then pair again"),
+            },
             _ => Failure::retry(text),
         }
     }

@@ -10,6 +10,8 @@ use crate::model::{Concern, Reason};
 pub enum Kind {
     /// Try again after a pause.
     Retry,
+    /// Nobody answers there: the same, and after a few of these in a row the phone has left.
+    Unreachable,
     /// The phone said when.
     RetryAfter(Duration),
     /// Only a person can change it: wait for one, or for the phone to be attached again.
@@ -33,6 +35,11 @@ impl Failure {
     /// A failure that goes away by itself, perhaps.
     pub fn retry(text: impl Into<String>) -> Self {
         Self { kind: Kind::Retry, reason: Reason::new(printable(&text.into()), None) }
+    }
+
+    /// Nobody answers at its address.
+    pub(crate) fn unreachable(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Unreachable, ..Self::retry(text) }
     }
 
     /// A failure of another kind, with what a person should do.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::backoff;
+use super::event::{Action, Event};
 use super::failure::{Failure, Kind};
 use super::hop::Hop;
 use super::policy::Policy;
@@ -10,58 +11,8 @@ use crate::model::{Reason, State};
 
 /// The longest pause that a phone may ask for. Its longest known one is 8316 s (protocol.md §5).
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What happens to an attached phone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It is seen, for the first time or again.
-    Sighted,
-    /// It is seen at the same address with another port: it attached again, and what was known is stale.
-    Moved,
-    /// It said goodbye, or is not announced any more.
-    Unsighted,
-    /// The interface is gone or down.
-    LinkLost,
-    /// The hop that was begun is done.
-    Done,
-    /// The phone asks its user.
-    AwaitingTrust,
-    /// The hop that was begun failed, or the phone is refused after it.
-    Failed(Failure),
-    /// The tunnel ended, with the reason.
-    TunnelEnded(String),
-    /// Somebody wants a tunnel.
-    Start,
-    /// Somebody wants it to be paired.
-    Pair,
-    /// Somebody wants no tunnel.
-    Stop,
-    /// Its pair record was removed.
-    Forgotten,
-    /// Try again now what waits.
-    Refresh,
-    /// The configuration changed: it may be wanted now.
-    Reconsidered,
-    /// The same phone is reached another way.
-    Superseded,
-    /// The other way is gone.
-    Promoted,
-    /// The other way failed: perhaps this one works.
-    OtherFailed,
-    /// Time passed.
-    Tick,
-}
-
-/// What a machine wants done, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Begin a hop; it ends in [`Event::Done`] or [`Event::Failed`].
-    Begin(Hop),
-    /// Abandon the hop that runs, and close everything that hops have opened.
-    Reset,
-    /// The attachment is over: drop it.
-    Forget,
-}
+/// How long a tunnel stays down that a client cancelled.
+const CANCELLED: Duration = Duration::from_secs(5);
 
 /// One attached phone.
 #[derive(Debug)]
@@ -77,6 +28,8 @@ pub struct Machine {
     doubt_until: Option<Duration>,
     usable_since: Option<Duration>,
     failures: u32,
+    /// How often nobody answered, in a row.
+    unreached: u32,
     announced: bool,
     /// Whether somebody would say that it left: nobody does of a neighbour that was tried.
     spoken_for: bool,
@@ -99,6 +52,7 @@ impl Machine {
             doubt_until: None,
             usable_since: None,
             failures: 0,
+            unreached: 0,
             announced: true,
             spoken_for: true,
             asked_to_pair: false,
@@ -132,7 +86,17 @@ impl Machine {
 
     /// Failures in a row.
     pub fn failures(&self) -> u32 {
-        self.failures
+        if self.usable_since.is_some() { 0 } else { self.failures }
+    }
+
+    /// Whether a hop runs.
+    pub fn is_under_way(&self) -> bool {
+        self.hop.is_some()
+    }
+
+    /// Whether nothing will be tried until somebody says so: then no failure shows that the phone has left.
+    pub fn is_resting(&self) -> bool {
+        matches!(self.state, State::Held | State::Stopped | State::Unsupported | State::Spare)
     }
 
     /// When [`Event::Tick`] is wanted next.
@@ -145,7 +109,7 @@ impl Machine {
         match event {
             Event::Sighted => self.sighted(now),
             Event::Moved => {
-                (self.failures, self.announced) = (0, true);
+                (self.failures, self.announced, self.asked_to_pair) = (0, true, false);
                 if self.state == State::Stopped { self.start_over(now) } else { self.restart(now) }
             }
             Event::Unsighted => self.unsighted(now),
@@ -155,20 +119,20 @@ impl Machine {
             Event::Failed(failure) => self.fail(now, failure),
             Event::TunnelEnded(text) => self.tunnel_ended(now, &text),
             Event::Start => self.start(now),
-            Event::Pair => {
-                self.asked_to_pair = true;
-                self.start(now)
-            }
+            Event::Pair => self.pair(now),
             Event::Stop => {
                 self.rest(State::Stopped, "its tunnel was stopped", Some("start it again with `start`"))
             }
+            Event::Cancelled => self.cancelled(now),
             Event::Forgotten => self.rest(
                 State::Held,
                 "this host forgot its pairing with the phone",
                 Some("pair again, and tap Trust on the phone"),
             ),
             Event::Refresh => self.refresh(now),
-            Event::Reconsidered if self.state == State::Unsupported => self.start_over(now),
+            Event::Reconsidered if matches!(self.state, State::Unsupported | State::Held) => {
+                self.start_over(now)
+            }
             Event::Reconsidered => Vec::new(),
             Event::Superseded => self.rest(State::Spare, "the phone is reached at another address", None),
             Event::Promoted => self.restart(now),
@@ -216,6 +180,7 @@ impl Machine {
         let Some((hop, _)) = self.hop.take() else { return Vec::new() };
         match hop {
             Hop::Rsd => {
+                self.unreached = 0;
                 let may_ask = self.may_pair || self.asked_to_pair;
                 self.begin(now, Hop::Pair { may_ask })
             }
@@ -260,15 +225,18 @@ impl Machine {
         self.failures = self.failures.saturating_add(1);
         let pause = backoff::pause(self.failures, self.spread.u64(..));
         let (state, retry) = match failure.kind {
-            Kind::Retry => (State::Down, Some(pause)),
+            Kind::Retry | Kind::Unreachable => (State::Down, Some(pause)),
             Kind::RetryAfter(asked) => (State::Down, Some(asked.max(pause).min(LONGEST_PAUSE))),
             Kind::Locked => (State::Locked, Some(self.policy.locked)),
             Kind::Hold => (State::Held, None),
             Kind::Unsupported => (State::Unsupported, None),
         };
+        let unreachable = failure.kind == Kind::Unreachable;
+        self.unreached = if unreachable { self.unreached.saturating_add(1) } else { 0 };
         (self.state, self.reason) = (state, Some(failure.reason));
         self.retry_at = retry.map(|pause| now.saturating_add(pause));
-        let exhausted = self.failures >= self.policy.unannounced_attempts;
+        self.asked_to_pair &= retry.is_some();
+        let exhausted = self.unreached >= self.policy.unannounced_attempts;
         let gone = exhausted && !(self.announced && self.spoken_for);
         if gone { vec![Action::Reset, Action::Forget] } else { self.leave() }
     }
@@ -291,6 +259,17 @@ impl Machine {
         vec![Action::Reset]
     }
 
+    fn cancelled(&mut self, now: Duration) -> Vec<Action> {
+        if !matches!(self.state, State::TunnelUp | State::CatalogueKnown | State::Suspect) {
+            return Vec::new();
+        }
+        self.clear();
+        self.state = State::Down;
+        self.reason = Some(Reason::new("a client cancelled the tunnel", None));
+        self.retry_at = Some(now.saturating_add(CANCELLED));
+        vec![Action::Reset]
+    }
+
     fn start(&mut self, now: Duration) -> Vec<Action> {
         match self.state {
             State::Announced | State::Down | State::Locked | State::Held | State::Stopped | State::Spare => {
@@ -298,6 +277,16 @@ impl Machine {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Asks, also where the way that is begun would not.
+    fn pair(&mut self, now: Duration) -> Vec<Action> {
+        let actions = match self.hop {
+            Some((Hop::Pair { may_ask: false }, _)) => self.start_over(now),
+            _ => self.start(now),
+        };
+        self.asked_to_pair = matches!(self.hop, Some((Hop::Rsd, _)));
+        actions
     }
 
     fn refresh(&mut self, now: Duration) -> Vec<Action> {
@@ -325,7 +314,7 @@ impl Machine {
             return Vec::new();
         }
         self.clear();
-        self.state = state;
+        (self.state, self.asked_to_pair) = (state, false);
         self.reason = Some(Reason::new(text, next_step));
         self.leave()
     }

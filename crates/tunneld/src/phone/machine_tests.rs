@@ -146,9 +146,14 @@ fn an_address_that_nobody_announces_is_given_up() {
         assert_eq!(actions, [Action::Reset]);
         now = machine.retry_at().unwrap();
         machine.on(now, Event::Tick);
-        actions = machine.on(now, Event::Failed(Failure::retry("no route")));
+        actions = machine.on(now, Event::Failed(Failure::unreachable("no route")));
     }
-    assert_eq!(actions, [Action::Reset, Action::Forget]);
+    now = machine.retry_at().unwrap();
+    machine.on(now, Event::Tick);
+    assert_eq!(
+        machine.on(now, Event::Failed(Failure::unreachable("no route"))),
+        [Action::Reset, Action::Forget]
+    );
 }
 
 #[test]
@@ -174,12 +179,77 @@ fn a_neighbour_whose_leaving_nobody_would_tell_is_given_up_when_it_fails() {
     let mut actions = machine.on(Duration::ZERO, Event::Sighted);
     for _ in 0..Policy::default().unannounced_attempts {
         assert_eq!(actions.last(), Some(&Action::Begin(Hop::Rsd)));
-        actions = machine.on(Duration::ZERO, Event::Failed(Failure::retry("no route")));
+        actions = machine.on(Duration::ZERO, Event::Failed(Failure::unreachable("no route")));
         if let Some(at) = machine.retry_at().filter(|_| actions == [Action::Reset]) {
             actions = machine.on(at, Event::Tick);
         }
     }
     assert_eq!(actions, [Action::Reset, Action::Forget]);
+}
+
+#[test]
+fn a_neighbour_that_answers_is_not_given_up_however_often_it_fails() {
+    for (kind, state) in
+        [(Kind::Retry, State::Down), (Kind::Hold, State::Held), (Kind::Locked, State::Locked)]
+    {
+        let mut machine = machine();
+        machine.set_spoken_for(false);
+        machine.on(Duration::ZERO, Event::Sighted);
+        let mut now = Duration::ZERO;
+        for _ in 0..2 * Policy::default().unannounced_attempts {
+            assert_eq!(machine.on(now, Event::Failed(Failure::retry("no"))), [Action::Reset]);
+            now = machine.retry_at().unwrap();
+            machine.on(now, Event::Tick);
+        }
+        assert_eq!(machine.on(now, Event::Failed(Failure::new(kind, "no", "wait"))), [Action::Reset]);
+        assert_eq!(machine.state(), state);
+    }
+    let mut machine = machine();
+    machine.set_spoken_for(false);
+    machine.on(Duration::ZERO, Event::Sighted);
+    let pause = Failure { kind: Kind::RetryAfter(8316 * SECOND), ..Failure::retry("too many attempts") };
+    (0..3).for_each(|_| drop(machine.on(SECOND, Event::Failed(pause.clone()))));
+    assert_eq!(machine.retry_at(), Some(8317 * SECOND), "what it asked for holds");
+}
+
+#[test]
+fn a_person_who_asks_for_a_pairing_asks_for_one() {
+    let may_ask = |machine: &mut Machine| machine.on(SECOND, Event::Done);
+    let mut machine = Machine::new(Policy::default(), false, 7);
+    machine.on(Duration::ZERO, Event::Sighted);
+    machine.on(Duration::ZERO, Event::Pair);
+    assert_eq!(
+        may_ask(&mut machine),
+        [Action::Begin(Hop::Pair { may_ask: true })],
+        "also while it introduces itself"
+    );
+    machine.on(SECOND, Event::Failed(Failure::new(Kind::Hold, "Don't Trust", "pair again")));
+    machine.on(SECOND, Event::Start);
+    assert_eq!(may_ask(&mut machine), [Action::Begin(Hop::Pair { may_ask: false })], "the answer was no");
+    assert_eq!(machine.on(SECOND, Event::Pair), [Action::Reset, Action::Begin(Hop::Rsd)]);
+    assert_eq!(may_ask(&mut machine), [Action::Begin(Hop::Pair { may_ask: true })]);
+
+    let mut machine = usable();
+    machine.reconfigure(Policy::default(), false);
+    assert_eq!(machine.on(SECOND, Event::Pair), []);
+    machine.on(SECOND, Event::Forgotten);
+    machine.on(SECOND, Event::Start);
+    assert_eq!(
+        may_ask(&mut machine),
+        [Action::Begin(Hop::Pair { may_ask: false })],
+        "it was paired when asked"
+    );
+}
+
+#[test]
+fn who_works_has_no_failures_in_a_row() {
+    let mut machine = usable();
+    machine.on(SECOND, Event::TunnelEnded("short".to_owned()));
+    let now = machine.retry_at().unwrap();
+    machine.on(now, Event::Tick);
+    assert_eq!(machine.failures(), 1);
+    (0..4).for_each(|_| drop(machine.on(now, Event::Done)));
+    assert_eq!(machine.failures(), 0);
 }
 
 #[test]
@@ -193,6 +263,19 @@ fn a_stopped_tunnel_stays_down_until_started_or_attached_again() {
     assert_eq!(machine.on(SECOND, Event::Moved), [Action::Reset, Action::Begin(Hop::Rsd)]);
     machine.on(SECOND, Event::Stop);
     assert_eq!(machine.on(SECOND, Event::Start), [Action::Reset, Action::Begin(Hop::Rsd)]);
+}
+
+#[test]
+fn a_cancelled_tunnel_comes_back_and_nothing_else_is_disturbed() {
+    let mut machine = usable();
+    assert_eq!(machine.on(SECOND, Event::Cancelled), [Action::Reset]);
+    assert_eq!((machine.state(), machine.failures()), (State::Down, 0));
+    assert_eq!(machine.on(SECOND, Event::Cancelled), []);
+    let at = machine.retry_at().unwrap();
+    assert_eq!(machine.on(at, Event::Tick), [Action::Reset, Action::Begin(Hop::Rsd)]);
+    machine.on(at, Event::Done);
+    machine.on(at, Event::AwaitingTrust);
+    assert_eq!(machine.on(at, Event::Cancelled), [], "its user is asked on");
 }
 
 #[test]
@@ -239,7 +322,7 @@ fn the_loss_of_the_link_ends_everything() {
 proptest::proptest! {
     /// Whatever happens: at most one hop runs, a state that waits has a deadline, and time never makes it spin.
     #[test]
-    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..18, 0_u64..40), 0..200)) {
+    fn any_sequence_keeps_the_machine_whole(events in proptest::collection::vec((0_u8..21, 0_u64..40), 0..200)) {
         let mut machine = machine();
         let mut now = Duration::ZERO;
         let mut running = false;
@@ -297,6 +380,9 @@ fn any(number: u8) -> Event {
         14 => Event::Forgotten,
         15 => Event::Reconsidered,
         16 => Event::OtherFailed,
+        17 => Event::Failed(Failure::unreachable("x")),
+        19 => Event::Cancelled,
+        18 => Event::Failed(Failure::new(Kind::Locked, "x", "y")),
         _ => Event::Done,
     }
 }

@@ -11,13 +11,15 @@
 //! Every hop has a deadline; a failure takes everything of this phone down, and nothing of another one.
 
 mod backoff;
+mod event;
 mod failure;
 mod hop;
 mod machine;
 mod policy;
 
+pub use event::{Action, Event};
 pub(crate) use failure::printable;
 pub use failure::{Failure, Kind};
 pub use hop::Hop;
-pub use machine::{Action, Event, Machine};
+pub use machine::Machine;
 pub use policy::Policy;

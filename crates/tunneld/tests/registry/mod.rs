@@ -282,7 +282,7 @@ pub(crate) fn snapshot() -> Snapshot {
 /// What the scripted fleet shows then.
 fn follow(command: &Command, picture: &watch::Sender<Arc<Snapshot>>) {
     match command {
-        Command::Stop { .. } => drop(picture.send_replace(Arc::default())),
+        Command::Stop { .. } | Command::Cancel { .. } => drop(picture.send_replace(Arc::default())),
         Command::Start { .. } => drop(picture.send_replace(Arc::new(snapshot()))),
         _ => {}
     }
@@ -314,8 +314,8 @@ fn obey(command: Command, asked: &Mutex<Vec<String>>) {
             let there = is(&udid, UP);
             let _ = answer.send(if known { Ok(there) } else { Err(CommandError::UnknownDevice(udid)) });
         }
-        Command::StopAll { answer } => {
-            tell("stop all".to_owned());
+        Command::Cancel { udid, answer } => {
+            tell(format!("cancel {}", udid.as_deref().unwrap_or("all")));
             let _ = answer.send(Ok(1));
         }
         Command::Unpair { udid, answer } => {

@@ -158,7 +158,7 @@ async fn clear(context: &Context, headers: &HeaderMap) -> Response {
         return leased(&held);
     }
     // That the daemon is ending anyway is no other answer there either.
-    let _ = context.fleet.stop_all().await;
+    let _ = context.fleet.cancel(None).await;
     said(&json!({"operation": "clear_tunnels", "data": true, "message": "Cleared tunnels..."}))
 }
 
@@ -167,8 +167,8 @@ async fn cancel(context: &Context, query: &Query, headers: &HeaderMap) -> Result
     if let Some(held) = context.held_by_other(udid, headers) {
         return Ok(leased(&held));
     }
-    // An unknown phone is answered in the same way.
-    let _ = context.fleet.stop(udid).await;
+    // An unknown phone is answered in the same way. As with the live server, the tunnel comes back by itself.
+    let _ = context.fleet.cancel(Some(udid)).await;
     let message = format!("tunnel {udid} Canceled ...");
     Ok(said(&json!({"operation": "cancel", "udid": udid, "data": true, "message": message})))
 }
