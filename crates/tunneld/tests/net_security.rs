@@ -36,7 +36,7 @@ struct Siege {
 
 #[tokio::test]
 async fn security_flood() {
-    let mut desk = Desk::new(2).await;
+    let mut desk = Desk::new(3).await;
     desk.phone(0, |_| {}).await;
     desk.phone(1, |_| {}).await;
     let mut daemon = Process::start(&desk).await;
@@ -68,6 +68,11 @@ async fn security_flood() {
     // And when the phone behaves again, all is well.
     desk.phone(0, |_| {}).await;
     daemon.usable(&desk, 0).await;
+    // Also one that was never seen before, while forged announcements are still believed.
+    let start = Instant::now();
+    desk.phone(2, |_| {}).await;
+    daemon.usable(&desk, 2).await;
+    tracing::info!(took = ?start.elapsed(), "a phone that is new");
 }
 
 impl Siege {

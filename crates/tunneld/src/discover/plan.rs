@@ -16,6 +16,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const ROUND: Duration = Duration::from_secs(30);
 /// Between two echoes while something is: another phone beside it may be silent.
 const SLOW_ROUND: Duration = Duration::from_secs(300);
+/// So many that announce themselves are no desk and no lab: a phone among them may not be heard.
+const CROWD: usize = 64;
 /// Between any two echoes, however often it is asked to look again.
 const SPACING: Duration = Duration::from_secs(1);
 /// How long a neighbour is left alone that has refused once: a phone that starts answers echoes before RSD.
@@ -155,9 +157,10 @@ impl Plan {
         actions
     }
 
-    /// Whether a phone is on this interface, as far as anyone knows.
+    /// Whether what is on this interface is known.
     fn has_found(&self) -> bool {
-        !self.announced.is_empty() || self.neighbours.keys().any(|address| is_in_use(&self.known, address))
+        (1..CROWD).contains(&self.announced.len())
+            || self.neighbours.keys().any(|address| is_in_use(&self.known, address))
     }
 
     fn is_of_interest(&self, address: &Ipv6Addr) -> bool {

@@ -84,6 +84,15 @@ fn what_is_announced_makes_echoes_rare_and_its_end_brings_one() {
 }
 
 #[test]
+fn where_too_many_announce_themselves_neighbours_are_asked_as_if_nobody_did() {
+    let mut sim = Sim::new();
+    (1..=64).for_each(|number| drop(sim.on(Input::Announced(ip(number)))));
+    sim.run(s(303));
+    assert!((9..=13).contains(&sim.echoes.len()), "{:?}", sim.echoes);
+    assert_eq!(sim.round(&[100]), [Action::Try(ip(100))]);
+}
+
+#[test]
 fn a_neighbour_is_tried_once_and_reported_when_its_port_is_open() {
     let mut sim = Sim::new();
     assert_eq!(sim.round(&[1, 2]), [Action::Try(ip(1)), Action::Try(ip(2))]);
