@@ -150,6 +150,41 @@ async fn the_phones_end_is_the_clients_and_the_clients_the_phones() {
 }
 
 #[tokio::test]
+async fn a_bridge_ends_with_its_tunnel_and_gives_its_place_back() {
+    // A phone that says nothing: whoever only reads learns of the end from the registry alone.
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let registry = with_phone(UP, port).await;
+    let shown = |tunnel, state| {
+        let device = Device { tunnel, ..device(UP, state) };
+        registry.picture.send_replace(Arc::new(Snapshot { devices: vec![device], ..Snapshot::default() }));
+    };
+    let here = Some(tunnel_to(Ipv6Addr::LOCALHOST, port));
+    for after in [None, Some(tunnel_to("fd00:5c6f::2".parse().unwrap(), port))] {
+        shown(here.clone(), State::CatalogueKnown);
+        let mut sockets = Vec::new();
+        for _ in 0..200 {
+            sockets.push(open(&registry, &format!("udid={UP}")).await.unwrap());
+            // Its place is taken once the phone is dialled.
+            let (mut phone, _) = timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
+            tokio::spawn(async move { phone.read_to_end(&mut Vec::new()).await });
+        }
+        // In doubt, it is the same tunnel.
+        shown(here.clone(), State::Suspect);
+        sockets[0].send(Message::Ping(Bytes::new())).await.unwrap();
+        let pong = timeout(DEADLINE, sockets[0].next()).await.unwrap();
+        assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}");
+        let state = if after.is_some() { State::CatalogueKnown } else { State::Stopped };
+        shown(after, state);
+        for socket in &mut sockets {
+            assert_eq!(ending(socket).await, (4404, format!("the tunnel to udid {UP} has ended")));
+            // Both have said goodbye: its place is free.
+            assert!(timeout(DEADLINE, socket.next()).await.unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_hundred_bridges_and_not_one_more() {
     let registry = with_phone(UP, echo().await.port()).await;
     let mut sockets = Vec::new();

@@ -24,12 +24,13 @@ use tokio_tungstenite::tungstenite::{Bytes, Error};
 
 use super::relay;
 use super::{invalid, usable};
+use crate::fleet::Fleet;
 use crate::http::answer::bytes;
 use crate::http::context::Context;
 use crate::http::query::{Query, integer};
 use crate::model::Snapshot;
 
-/// No tunnel has that UDID. Source: protocol.md §6, as the others.
+/// No tunnel has that UDID, or none any more. Source: protocol.md §6, as the others.
 const NO_TUNNEL: u16 = 4404;
 /// The phone's port, or the upstream, does not take the connection.
 pub(super) const NO_CONNECTION: u16 = 4502;
@@ -146,7 +147,10 @@ async fn bridge(context: Arc<Context>, wish: Wish, upgrade: OnUpgrade) {
     let target = wish.target(&context.fleet.snapshot());
     let carried = async {
         match target {
-            Some((address, port)) => carry(&mut client, address, port).await,
+            Some(target) => tokio::select! {
+                ending = carry(&mut client, target) => ending,
+                ending = without_tunnel(&context.fleet, &wish, target) => ending,
+            },
             None => match context.upstreams.owner(&wish.udid, wish.address.as_deref(), wish.hops).await {
                 Some(url) => relay::carry(&mut client, &url, &wish).await,
                 None => Ending::new(NO_TUNNEL, format!("no tunnel exists for udid: {}", wish.udid)),
@@ -160,8 +164,16 @@ async fn bridge(context: Arc<Context>, wish: Wish, upgrade: OnUpgrade) {
     close(client, ending).await;
 }
 
+/// Waits until a wish leads there no longer: that its interface is gone is not told to who only reads from a connection.
+async fn without_tunnel(fleet: &Fleet, wish: &Wish, target: (Ipv6Addr, u16)) -> Ending {
+    let elsewhere = |snapshot: &Arc<Snapshot>| wish.target(snapshot) != Some(target);
+    // A fleet that has ended has no tunnels either.
+    let _ = fleet.watch().wait_for(elsewhere).await;
+    Ending::new(NO_TUNNEL, format!("the tunnel to udid {} has ended", wish.udid))
+}
+
 /// Carries bytes until one of the ends is done.
-async fn carry(client: &mut Client, address: Ipv6Addr, port: u16) -> Ending {
+async fn carry(client: &mut Client, (address, port): (Ipv6Addr, u16)) -> Ending {
     let failed =
         |why: &str| Ending::new(NO_CONNECTION, format!("failed to connect to [{address}]:{port}: {why}"));
     let phone = match timeout(DIAL, TcpStream::connect((address, port))).await {
