@@ -61,7 +61,11 @@ async fn reload(arguments: &Arguments, start: &Settings, fleet: &Fleet) {
 
 /// Runs one thread for all but the packets, which have threads of their own (ADR 4).
 pub(super) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 /// Starts the daemon; when an address is taken, says who has it.
@@ -71,4 +75,28 @@ pub(super) async fn start(settings: &Settings) -> Result<Daemon, Failure> {
     }
     let started = Daemon::start(settings).await;
     started.map_err(|error| Failure::Start { holder: holder::of(error.io(), &settings.listen), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn the_end_waits_for_no_lookup() {
+        let (answer, lookup) = mpsc::channel();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let look_up = move || {
+            begin.send(()).unwrap();
+            lookup.recv_timeout(Duration::from_secs(20))
+        };
+        let asks = async {
+            tokio::task::spawn_blocking(look_up);
+            begun.await.unwrap();
+            Ok(())
+        };
+        block_on(asks).unwrap();
+        answer.send(()).expect("the end came only after the lookup's");
+    }
 }
