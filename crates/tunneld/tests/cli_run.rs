@@ -30,13 +30,18 @@ fn free_address() -> SocketAddr {
 
 impl Service {
     fn start(command: &str, address: SocketAddr) -> Self {
+        Self::start_into(&[command], QUIET, address, Stdio::piped())
+    }
+
+    fn start_into(command: &[&str], configuration: &str, address: SocketAddr, stdout: Stdio) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (config, socket) = (directory.path().join("tunneld.toml"), directory.path().join("notify"));
-        fs::write(&config, QUIET).unwrap();
+        fs::write(&config, configuration).unwrap();
         let notify = UnixDatagram::bind(&socket).unwrap();
         notify.set_read_timeout(Some(SOON)).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_iosmux-tunneld"))
-            .args([command, "--config"])
+            .args(command)
+            .arg("--config")
             .arg(&config)
             .arg("--state-dir")
             .arg(directory.path().join("state"))
@@ -45,7 +50,7 @@ impl Service {
             .env("WATCHDOG_USEC", "400000")
             .env_remove("WATCHDOG_PID")
             .env("IOSMUX_LOG_FORMAT", "json")
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -73,6 +78,15 @@ impl Service {
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
+    /// Waits until it listens, where no service manager is told.
+    fn listens(&self) {
+        let until = Instant::now() + SOON;
+        while TcpStream::connect(self.address).is_err() {
+            assert!(Instant::now() < until, "it does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits for its end.
     fn end(mut self) -> Output {
         let mut child = self.child.take().unwrap();
@@ -88,8 +102,13 @@ impl Service {
     }
 
     fn hello(&self) -> String {
+        self.get("/hello")
+    }
+
+    fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(stream, "GET /hello HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -251,11 +270,7 @@ fn a_state_directory_that_is_a_link_is_right_from_systemd_and_wrong_from_a_perso
 fn up_says_where_it_listens_and_ends_with_the_terminal() {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
         let service = Service::start("up", free_address());
-        let until = Instant::now() + SOON;
-        while TcpStream::connect(service.address).is_err() {
-            assert!(Instant::now() < until, "it does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        service.listens();
         // Signals are followed before it listens.
         service.signal(signal);
         let address = service.address;
@@ -264,4 +279,37 @@ fn up_says_where_it_listens_and_ends_with_the_terminal() {
         let expected = format!("The registry listens on {address}; Ctrl-C ends it.\n");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     }
+}
+
+/// As after Ctrl-S in a terminal: there is no room for a single line, and nobody makes some.
+#[test]
+#[cfg(target_os = "linux")]
+fn up_serves_and_ends_while_nobody_reads_its_lines() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    for command in [&["up"][..], &["up", "--json"]] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let room = fcntl(&writer, FcntlArg::F_GETPIPE_SZ).unwrap();
+        writer.write_all(&vec![0; usize::try_from(room).unwrap()]).unwrap();
+        // An address where no phone is: it is tried again and again, and each change is a line.
+        let configuration = format!("peers = [\"[::1]:9\"]\n{QUIET}");
+        let service = Service::start_into(command, &configuration, free_address(), writer.into());
+        service.listens();
+        let until = Instant::now() + SOON;
+        while !service.get("/v1/unidentified").contains("\"failures\":2") {
+            assert!(Instant::now() < until, "{}", service.get("/v1/unidentified"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        service.signal(Signal::SIGINT);
+        let output = service.end();
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {output:?}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn up_ends_well_when_the_reader_of_its_lines_has_gone() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Service::start_into(&["up"], QUIET, free_address(), writer.into()).end();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
 }

@@ -52,7 +52,7 @@ impl Cli {
 pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Up(arguments) => up::run(&arguments, out),
+        Command::Up(arguments) => up::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments, out),
         Command::Completions(arguments) => Ok(arguments.print(Cli::command(), out)?),
         Command::Man => Ok(packaging::print_manual(Cli::command(), out)?),
