@@ -123,6 +123,17 @@ async fn what_goes_wrong_has_a_code_and_a_next_step() {
 }
 
 #[tokio::test]
+async fn a_record_that_no_phone_can_have_is_not_looked_for() {
+    let registry = Registry::start().await;
+    for udid in ["a%20b", "..%2Fhost", "%00", "%c5%bc", &"x".repeat(129)] {
+        let answer = registry.request("DELETE", &format!("/v1/devices/{udid}/pair"), "", "").await;
+        let problem = &answer.json()["error"];
+        assert_eq!((answer.status, &problem["code"]), (400, &"udid".into()), "{udid}: {problem}");
+    }
+    assert_eq!(registry.asked(), [""; 0]);
+}
+
+#[tokio::test]
 async fn leases_keep_others_from_taking_a_tunnel_down() {
     let registry = Registry::start().await;
     let lease = format!("/v1/devices/{UP}/lease");

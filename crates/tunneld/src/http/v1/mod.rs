@@ -126,12 +126,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Udid {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let Path(udid) = Path::from_request_parts(parts, state).await.map_err(|_: PathRejection| {
-            let next = "GET /v1/devices lists all phones with their UDIDs";
-            answer::error(StatusCode::BAD_REQUEST, "udid", "the UDID in the path is no text", Some(next))
-        })?;
+        let udid = Path::from_request_parts(parts, state).await;
+        let Path(udid) = udid.map_err(|_: PathRejection| not_a_udid("the UDID in the path is no text"))?;
         Ok(Self(udid))
     }
+}
+
+fn not_a_udid(message: &str) -> Response {
+    let next = "GET /v1/devices lists all phones with their UDIDs";
+    answer::error(StatusCode::BAD_REQUEST, "udid", message, Some(next))
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use iosmux_pairing::identity::check_identifier;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::model::Tunnel;
-use super::{Here, Udid, failed, leased};
+use super::{Here, Udid, failed, leased, not_a_udid};
 use crate::fleet::CommandError;
 use crate::http::answer::{Failure, json};
 use crate::http::context::Context;
@@ -96,6 +97,10 @@ pub(super) async fn unpair(Shared(context): Here, Udid(udid): Udid, headers: Hea
     let udid = own_udid(&context, &udid);
     match context.fleet.unpair(&udid).await {
         Ok(removed) => json(StatusCode::OK, &Unpaired { schema: "iosmux-tunneld/unpaired/1", udid, removed }),
+    if let Err(wrong) = check_identifier(&udid) {
+        // No record can have that name, whatever phone it is.
+        return not_a_udid(&format!("the UDID in the path is none: {wrong}"));
+    }
         Err(error) => failed(&context, &error),
     }
 }
