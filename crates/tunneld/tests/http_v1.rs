@@ -249,6 +249,25 @@ async fn routes_and_description_agree() {
     }
 }
 
+/// A client that is made from the description knows what input is refused with.
+#[tokio::test]
+async fn what_input_is_refused_with_is_described() {
+    let registry = Registry::start().await;
+    let described = registry.get("/v1/openapi.json").await.json();
+    let paths = described["paths"].as_object().unwrap();
+    for (path, item) in paths.iter().filter(|(path, _)| path.contains("{udid}")) {
+        for (method, operation) in item.as_object().unwrap() {
+            let path = path.replace("{udid}", "%ff");
+            let answer = registry.request(&method.to_uppercase(), &path, "", "").await;
+            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"udid".into()), "{path}");
+            assert!(operation["responses"]["400"].is_object(), "{method} {path}");
+        }
+    }
+    for status in ["408", "413"] {
+        assert!(paths["/v1/devices/{udid}/lease"]["post"]["responses"][status].is_object(), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn metrics_are_in_prometheus_format() {
     let registry = Registry::start().await;

@@ -65,6 +65,7 @@ pub(super) async fn list(Shared(context): Here) -> Response {
 /// One phone, by its UDID with or without dash.
 #[utoipa::path(get, path = "/devices/{udid}", tag = "devices", params(("udid" = String, Path)), responses(
     (status = 200, body = OneDevice),
+    (status = 400, body = Failure, description = "The UDID is none"),
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
     (status = 404, body = Failure, description = "No such phone is here"),
 ))]
@@ -78,6 +79,7 @@ pub(super) async fn one(Shared(context): Here, Udid(udid): Udid) -> Response {
 /// What a phone offers inside of its tunnel: properties and services with their ports.
 #[utoipa::path(get, path = "/devices/{udid}/catalogue", tag = "devices", params(("udid" = String, Path)), responses(
     (status = 200, body = CatalogueOf),
+    (status = 400, body = Failure, description = "The UDID is none"),
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
     (status = 404, body = Failure, description = "No such phone is here, or it has no tunnel whose services are known"),
 ))]

@@ -64,10 +64,12 @@ pub(super) struct Leases {
     params(("udid" = String, Path), ("x-iosmux-lease" = Option<String>, Header, description = "The token, to renew it")),
     responses(
         (status = 200, body = Granted),
-        (status = 400, body = Failure, description = "No such lease can be given"),
+        (status = 400, body = Failure, description = "No such lease can be given, or the UDID is none"),
         (status = 403, body = Failure, description = "A web page or a stranger asks"),
         (status = 404, body = Failure, description = "No such phone is here"),
+        (status = 408, body = Failure, description = "The body does not come in time"),
         (status = 409, body = Failure, description = "Somebody else has a lease"),
+        (status = 413, body = Failure, description = "The body is too long"),
         (status = 503, body = Failure, description = "There are too many leases"),
     ))]
 pub(super) async fn grant(
@@ -104,6 +106,7 @@ pub(super) async fn grant(
     params(("udid" = String, Path), ("x-iosmux-lease" = String, Header, description = "The token")),
     responses(
         (status = 200, body = Released),
+        (status = 400, body = Failure, description = "The UDID is none"),
         (status = 403, body = Failure, description = "A web page or a stranger asks"),
         (status = 404, body = Failure, description = "There is no lease"),
         (status = 409, body = Failure, description = "It is somebody else's"),

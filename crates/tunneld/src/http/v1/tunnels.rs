@@ -70,6 +70,7 @@ fn own_udid(context: &Context, udid: &str) -> String {
 /// Pairs, even where that is not done by itself, and answers once the tunnel can be used: the phone may ask its user.
 #[utoipa::path(post, path = "/devices/{udid}/pair", tag = "pairing", params(("udid" = String, Path)), responses(
     (status = 200, body = Started),
+    (status = 400, body = Failure, description = "The UDID is none"),
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
     (status = 404, body = Failure, description = "No such phone is here"),
     (status = 502, body = Failure, description = "It ended elsewhere than at a tunnel"),
@@ -85,6 +86,7 @@ pub(super) async fn pair(Shared(context): Here, Udid(udid): Udid) -> Response {
     params(("udid" = String, Path), ("x-iosmux-lease" = Option<String>, Header, description = "The token of a lease")),
     responses(
         (status = 200, body = Unpaired),
+        (status = 400, body = Failure, description = "The UDID is none"),
         (status = 403, body = Failure, description = "A web page or a stranger asks"),
         (status = 409, body = Failure, description = "Somebody else has a lease"),
         (status = 500, body = Failure, description = "The record can't be removed"),
@@ -95,12 +97,12 @@ pub(super) async fn unpair(Shared(context): Here, Udid(udid): Udid, headers: Hea
         return leased(&held);
     }
     let udid = own_udid(&context, &udid);
-    match context.fleet.unpair(&udid).await {
-        Ok(removed) => json(StatusCode::OK, &Unpaired { schema: "iosmux-tunneld/unpaired/1", udid, removed }),
     if let Err(wrong) = check_identifier(&udid) {
         // No record can have that name, whatever phone it is.
         return not_a_udid(&format!("the UDID in the path is none: {wrong}"));
     }
+    match context.fleet.unpair(&udid).await {
+        Ok(removed) => json(StatusCode::OK, &Unpaired { schema: "iosmux-tunneld/unpaired/1", udid, removed }),
         Err(error) => failed(&context, &error),
     }
 }
@@ -108,6 +110,7 @@ pub(super) async fn unpair(Shared(context): Here, Udid(udid): Udid, headers: Hea
 /// Makes a tunnel if there is none, and answers once it can be used.
 #[utoipa::path(post, path = "/devices/{udid}/tunnel", tag = "tunnels", params(("udid" = String, Path)), responses(
     (status = 200, body = Started),
+    (status = 400, body = Failure, description = "The UDID is none"),
     (status = 403, body = Failure, description = "A web page or a stranger asks"),
     (status = 404, body = Failure, description = "No such phone is here"),
     (status = 502, body = Failure, description = "It ended elsewhere than at a tunnel"),
@@ -123,6 +126,7 @@ pub(super) async fn start(Shared(context): Here, Udid(udid): Udid) -> Response {
     params(("udid" = String, Path), ("x-iosmux-lease" = Option<String>, Header, description = "The token of a lease")),
     responses(
         (status = 200, body = Stopped),
+        (status = 400, body = Failure, description = "The UDID is none"),
         (status = 403, body = Failure, description = "A web page or a stranger asks"),
         (status = 404, body = Failure, description = "No such phone is here"),
         (status = 409, body = Failure, description = "Somebody else has a lease"),
