@@ -4,6 +4,7 @@ mod registry;
 
 use std::collections::BTreeSet;
 
+use iosmux_tunneld::http::Ended;
 use registry::{Answer, DOWN, OLD, Registry, UP, WAITING, every_endpoint};
 use serde_json::Value;
 
@@ -174,6 +175,19 @@ async fn leases_keep_others_from_taking_a_tunnel_down() {
         assert_eq!(registry.request(method, path, &token, body).await.status, 200, "{method} {path}");
     }
     assert_eq!(registry.request("DELETE", &tunnel, "", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn leases_keep_nobody_from_ending_the_daemon() {
+    for agent in [false, true] {
+        let registry = Registry::start().await;
+        let wish = r#"{"owner": "ci", "seconds": 60}"#;
+        let granted = registry.request("POST", &format!("/v1/devices/{UP}/lease"), "", wish).await;
+        assert_eq!(granted.status, 200);
+        let face = if agent { registry.agent.unwrap() } else { registry.address };
+        assert_eq!(registry.request_at(face, "GET", "/shutdown", "", "").await.status, 200);
+        assert_eq!(registry.ended().await, Ended::Asked);
+    }
 }
 
 #[tokio::test]
