@@ -64,9 +64,7 @@ pub struct HttpConfig {
 #[non_exhaustive]
 pub enum BindError {
     /// An address is not to be had.
-    #[error(
-        "the registry can't listen on {address}: {source}; see which program has the port (`ss -ltnp`), stop it or choose another with --listen"
-    )]
+    #[error("the registry can't listen on {address}: {source}; {}", next_step(source))]
     Address {
         /// Which.
         address: SocketAddr,
@@ -96,6 +94,22 @@ pub enum BindError {
     /// An upstream is not an address.
     #[error("{0}")]
     Upstream(String),
+}
+
+/// What to do about an address that is not to be had.
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "see which program has the port (`ss -ltnp`), stop it or choose another with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this computer has the address: give it to one, or choose another with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 needs root or CAP_NET_BIND_SERVICE: choose a higher one with --listen"
+        }
+        _ => "choose another address with --listen",
+    }
 }
 
 /// Why [`Server::run`] returned.
@@ -210,3 +224,20 @@ fn registry(context: &Arc<Context>) -> Router {
 
 /// Told once, when everything has to end.
 type Stop = watch::Receiver<bool>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_about_an_address_fits_what_the_system_said() {
+        let told = |kind: io::ErrorKind| {
+            let address = SocketAddr::from(([127, 0, 0, 1], 80));
+            BindError::Address { address, source: kind.into() }.to_string()
+        };
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, OutOfMemory, PermissionDenied};
+        insta::assert_snapshot!(
+            [AddrInUse, AddrNotAvailable, PermissionDenied, OutOfMemory].map(told).join("\n")
+        );
+    }
+}
