@@ -59,17 +59,53 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<()> {
     })
 }
 
+/// What `--watch` has shown last.
+#[derive(Default)]
+struct Shown {
+    revision: Option<u64>,
+    text: String,
+}
+
+impl Shown {
+    /// Whether this is to be shown as well. Only a screen shows how time goes by: a file would grow by that for ever.
+    fn misses(&mut self, revision: u64, text: &str, screen: bool) -> bool {
+        let changed = self.revision.replace(revision) != Some(revision);
+        let differs = self.text != text;
+        text.clone_into(&mut self.text);
+        changed || (screen && differs)
+    }
+}
+
 async fn watch(registry: &Registry, json: bool, output: &Output) -> Result<()> {
-    let mut shown = None;
+    let mut shown = Shown::default();
+    let screen = !json && output.is_screen();
     loop {
         let status = Status::ask(registry).await?;
-        if shown.replace(status.revision) != Some(status.revision) {
+        let text = status.text();
+        if shown.misses(status.revision, &text, screen) {
             if json {
                 output.line(&status.json())?;
             } else {
-                output.screen(&status.text())?;
+                output.screen(&text)?;
             }
         }
         sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_shows_how_time_goes_by_and_a_file_what_changes() {
+        for screen in [true, false] {
+            let mut shown = Shown::default();
+            let mut misses = |revision, text: &str| shown.misses(revision, text, screen);
+            assert!(misses(1, "tried again in 30 s"));
+            assert!(!misses(1, "tried again in 30 s"), "nothing is new");
+            assert_eq!(misses(1, "tried again in 29 s"), screen);
+            assert!(misses(2, "tried again in 29 s"));
+        }
     }
 }

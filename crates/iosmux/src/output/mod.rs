@@ -47,11 +47,15 @@ impl Output {
 
     /// A result that takes the place of the one before it, where stdout is a terminal; else it follows it.
     pub(crate) fn screen(&self, text: &str) -> io::Result<()> {
-        let stdout = Term::stdout();
-        if stdout.is_term() {
-            stdout.clear_screen()?;
+        if self.is_screen() {
+            Term::stdout().clear_screen()?;
         }
         self.result(text)
+    }
+
+    /// Whether [`Self::screen`] takes the place of what was there.
+    pub(crate) fn is_screen(&self) -> bool {
+        Term::stdout().is_term()
     }
 
     /// A result as JSON on stdout.
