@@ -7,12 +7,14 @@
 //! | [`exit`] | the exit codes that scripts rely on |
 //! | [`signals`] | the signals that a daemon follows |
 //! | [`files`] | how many files it may have open |
+//! | [`lines`] | lines on standard output, without waiting for who reads them |
 //! | [`config`] | configuration files, and everything that is wrong with one |
 //! | [`packaging`] | completions and the manual page |
 
 pub mod config;
 pub mod exit;
 pub mod files;
+pub mod lines;
 pub mod log;
 pub mod notify;
 pub mod packaging;

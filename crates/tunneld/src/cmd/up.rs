@@ -1,19 +1,17 @@
 //! `iosmux-tunneld up`.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use iosmux_service::lines::Lines;
 use iosmux_service::signals::Signals;
 use iosmux_tunneld::fleet::Fleet;
 use iosmux_tunneld::model::{Happening, Identity, Snapshot, State, Tunnel};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::run::{block_on, start};
@@ -23,10 +21,6 @@ use super::sources::Sources;
 const SCHEMA: &str = "iosmux-tunneld-up/1";
 /// The same of a line that says how many are missing before it.
 const MISSED_SCHEMA: &str = "iosmux-tunneld-up-missed/1";
-/// Lines that wait for a slow reader; more are left out.
-const WAITING: usize = 256;
-/// How long the reader may take for them at the end.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Run once, in the foreground: show what happens to each phone until Ctrl-C
 ///
@@ -64,10 +58,9 @@ struct Missed {
     missed: u64,
 }
 
-/// Where the lines go, how many of the last ones did not, and since when their times count.
-struct Lines {
-    waiting: mpsc::Sender<String>,
-    missed: u64,
+/// How lines are written, and since when their times count.
+#[derive(Clone, Copy)]
+struct Style {
     json: bool,
     began: Instant,
 }
@@ -83,75 +76,44 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let signals = Signals::follow()?;
         let daemon = start(&settings).await?;
         let (fleet, addresses) = (daemon.fleet(), daemon.addresses());
-        let (waiting, lines) = mpsc::channel(WAITING);
-        let written = spawn_blocking(|| write(lines, io::stdout()));
-        let mut lines = Lines { waiting, missed: 0, json: arguments.json, began: Instant::now() };
+        let style = Style { json: arguments.json, began: Instant::now() };
+        let (mut lines, writing) = Lines::to(io::stdout(), move |missed| style.gap(missed));
         let end = async move {
-            lines.say_where(&addresses);
+            style.places(&addresses).for_each(|line| lines.put(line));
             tokio::select! {
                 () = signals.end() => {}
-                () = lines.show(&fleet) => {}
+                () = show(&fleet, &mut lines, style) => {}
             }
         };
         daemon.run(end).await;
-        // Who does not read is not waited for.
-        let Ok(written) = timeout(FAREWELL, written).await else { return Ok(()) };
-        match written.map_err(io::Error::from)? {
-            // Whoever read the lines has gone: that is how a pipe ends.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
-        }
+        Ok(writing.end().await?)
     })
 }
 
-/// Writes lines until no more can come or their reader is gone. It blocks while nobody reads, as after Ctrl-S: phones and
-/// the registry's clients must not wait for that.
-fn write(mut lines: mpsc::Receiver<String>, mut out: impl Write) -> io::Result<()> {
-    while let Some(line) = lines.blocking_recv() {
-        writeln!(out, "{line}")?;
-        out.flush()?;
+/// Shows what happens until the fleet or the reader is gone.
+async fn show(fleet: &Fleet, lines: &mut Lines, style: Style) {
+    let mut happenings = fleet.happenings();
+    loop {
+        tokio::select! {
+            biased;
+            () = lines.until_unread() => return,
+            happening = happenings.recv() => match happening {
+                Ok(happening) => lines.put(style.line(&happening, &fleet.snapshot())),
+                Err(RecvError::Lagged(missed)) => lines.miss(missed),
+                Err(RecvError::Closed) => return,
+            },
+        }
     }
-    Ok(())
 }
 
-impl Lines {
+impl Style {
     /// For people only.
-    fn say_where(&mut self, addresses: &[SocketAddr]) {
-        if !self.json {
-            for address in addresses {
-                self.put(format!("The registry listens on {address}; Ctrl-C ends it."));
-            }
-        }
+    fn places(self, addresses: &[SocketAddr]) -> impl Iterator<Item = String> {
+        let shown = if self.json { &[] } else { addresses };
+        shown.iter().map(|address| format!("The registry listens on {address}; Ctrl-C ends it."))
     }
 
-    /// Shows what happens until the fleet or the reader is gone.
-    async fn show(&mut self, fleet: &Fleet) {
-        let mut happenings = fleet.happenings();
-        loop {
-            tokio::select! {
-                biased;
-                () = self.waiting.closed() => return,
-                Ok(room) = self.waiting.clone().reserve_owned(), if self.missed > 0 => {
-                    let missed = std::mem::take(&mut self.missed);
-                    room.send(left_out(self.json, self.began.elapsed(), missed));
-                }
-                happening = happenings.recv() => match happening {
-                    Ok(happening) => self.put(self.line(&happening, &fleet.snapshot())),
-                    Err(RecvError::Lagged(missed)) => self.missed = self.missed.saturating_add(missed),
-                    Err(RecvError::Closed) => return,
-                },
-            }
-        }
-    }
-
-    /// Leaves a line out where there is no room, and those behind it until the gap is told.
-    fn put(&mut self, line: String) {
-        if self.missed > 0 || self.waiting.try_send(line).is_err() {
-            self.missed = self.missed.saturating_add(1);
-        }
-    }
-
-    fn line(&self, happening: &Happening, snapshot: &Snapshot) -> String {
+    fn line(self, happening: &Happening, snapshot: &Snapshot) -> String {
         let after = self.began.elapsed();
         if !self.json {
             return sentence(after, happening, snapshot);
@@ -167,15 +129,16 @@ impl Lines {
             tunnel: now.and_then(|device| device.tunnel.as_ref()),
         })
     }
-}
 
-/// A line about lines that are not there.
-fn left_out(as_json: bool, after: Duration, missed: u64) -> String {
-    if as_json {
-        return json(&Missed { schema: MISSED_SCHEMA, seconds: after.as_secs_f64(), missed });
+    /// In the place of lines that are not there.
+    fn gap(self, missed: u64) -> String {
+        if self.json {
+            let seconds = self.began.elapsed().as_secs_f64();
+            return json(&Missed { schema: MISSED_SCHEMA, seconds, missed });
+        }
+        let changes = if missed == 1 { "change was" } else { "changes were" };
+        format!("({missed} {changes} not shown, as nobody read: `iosmux status` shows how it is now)")
     }
-    let changes = if missed == 1 { "change was" } else { "changes were" };
-    format!("({missed} {changes} not shown, as nobody read: `iosmux status` shows how it is now)")
 }
 
 /// Every type that is written has text keys and no failing parts: this is never empty.
@@ -233,7 +196,6 @@ mod tests {
     use super::*;
     use crate::status::tests::phone;
     use iosmux_tunnel::Transport;
-    use iosmux_tunneld::fleet::channel;
     use iosmux_tunneld::model::Reason;
 
     fn happening(number: u64, device: &str, state: State, reason: Option<Reason>) -> Happening {
@@ -256,8 +218,7 @@ mod tests {
         let reason = |text: &str, step: Option<&str>| Some(Reason::new(text, step));
         let silent = reason("nothing answered at port 58783 within 3 s", None);
         let refused = reason("its user tapped Don't Trust", Some("plug it in again and tap Trust"));
-        let (mut lines, shown) = lines(json, WAITING);
-        lines.say_where(&["127.0.0.1:49151".parse().unwrap()]);
+        let style = Style { json, began: Instant::now() };
         let happenings = [
             happening(1, "fe80::1%eth0", State::Announced, None),
             happening(2, "fe80::2%eth0", State::Down, silent),
@@ -265,18 +226,9 @@ mod tests {
             happening(4, &udid, State::Held, refused),
             happening(5, &udid, State::CatalogueKnown, None),
         ];
-        for happening in happenings {
-            lines.put(lines.line(&happening, &snapshot));
-        }
-        drop(lines);
-        let mut out = Vec::new();
-        write(shown, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    fn lines(json: bool, room: usize) -> (Lines, mpsc::Receiver<String>) {
-        let (waiting, lines) = mpsc::channel(room);
-        (Lines { waiting, missed: 0, json, began: Instant::now() }, lines)
+        let told = happenings.iter().map(|happening| style.line(happening, &snapshot));
+        let places = ["127.0.0.1:49151".parse().unwrap()];
+        style.places(&places).chain(told).map(|line| line + "\n").collect()
     }
 
     #[test]
@@ -296,38 +248,12 @@ mod tests {
         insta::assert_json_snapshot!(lines);
     }
 
-    #[tokio::test]
-    async fn who_does_not_read_is_told_how_much_was_left_out() {
-        let (fleet, inbox) = channel();
-        let (mut lines, mut reader) = lines(false, 2);
-        let send = |number| {
-            let news = happening(number, &format!("no. {number}"), State::Announced, None);
-            inbox.happenings.send(news).unwrap();
-        };
-        let read = async {
-            while inbox.happenings.receiver_count() == 0 {
-                tokio::task::yield_now().await;
-            }
-            (1..=5).for_each(send);
-            let mut seen = Vec::new();
-            while seen.len() < 4 {
-                // Nothing more happens until the gap is told.
-                if seen.len() == 3 {
-                    send(6);
-                }
-                seen.push(reader.recv().await.unwrap());
-            }
-            seen
-        };
-        let seen = tokio::select! {
-            () = lines.show(&fleet) => panic!("nothing has ended"),
-            seen = read => seen,
-        };
-        let begin = "(3 changes were not shown";
-        for (line, part) in seen.iter().zip(["no. 1", "no. 2", begin, "no. 6"]) {
-            assert!(line.contains(part), "{seen:?}");
-        }
-        let told = r#"{"schema":"iosmux-tunneld-up-missed/1","seconds":1.5,"missed":3}"#;
-        assert_eq!(left_out(true, Duration::from_millis(1500), 3), told);
+    #[test]
+    fn a_gap_is_told_as_the_lines_are() {
+        let gap = |json, missed| Style { json, began: Instant::now() }.gap(missed);
+        assert!(gap(false, 1).starts_with("(1 change was not shown"));
+        assert!(gap(false, 3).starts_with("(3 changes were not shown"));
+        let told: serde_json::Value = serde_json::from_str(&gap(true, 3)).unwrap();
+        assert_eq!((&told["schema"], &told["missed"]), (&MISSED_SCHEMA.into(), &3.into()));
     }
 }
