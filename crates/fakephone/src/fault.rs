@@ -11,7 +11,7 @@ pub use stream::{FaultStream, Lease, Transport};
 /// One way to misbehave.
 ///
 /// `silent` and `slow` hold for every connection, `close-after-pairing` for control channels, `no-announce` for none, `hang` for
-/// those of its step, the others for RSD connections only.
+/// those of its step, `locked` for RSD on the link, the others for RSD connections only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `silent`: connections are accepted and nothing is ever said.
@@ -33,6 +33,9 @@ pub enum Fault {
     NoAnnounce,
     /// `hang:STEP`: everything goes well until that step, and then nothing is said any more.
     Hang(Step),
+    /// `locked:N`: its first N Handshakes on the link do not say who it is; then its user unlocks it. Inferred: no capture of
+    /// a locked phone is public (docs/research/gaps.md).
+    Locked(u32),
 }
 
 /// A step of a host's way to a tunnel.
@@ -76,7 +79,8 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected one of silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid, \
-     close-after-pairing, no-announce, hang:rsd, hang:pair, hang:listener, hang:tunnel, hang:catalogue; found {0:?}"
+     close-after-pairing, no-announce, hang:rsd, hang:pair, hang:listener, hang:tunnel, hang:catalogue, locked:N; \
+     found {0:?}"
 )]
 pub struct FaultError(String);
 
@@ -103,6 +107,7 @@ fn with_argument(text: &str) -> Option<Fault> {
             number.parse::<u32>().ok().map(|number| Fault::Slow(Duration::from_millis(number.into())))
         }
         ("hang", step) => Step::from_name(step).map(Fault::Hang),
+        ("locked", number) => number.parse().ok().map(Fault::Locked),
         _ => None,
     }
 }
@@ -123,6 +128,7 @@ mod tests {
             ("close-after-pairing", Fault::CloseAfterPairing),
             ("no-announce", Fault::NoAnnounce),
             ("hang:catalogue", Fault::Hang(Step::Catalogue)),
+            ("locked:2", Fault::Locked(2)),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
         }
@@ -130,7 +136,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_the_list() {
-        for text in ["", "slow", "slow:", "slow:-1", "hang", "hang:up", "slow:99999999999", "Silent"] {
+        for text in
+            ["", "slow", "slow:", "slow:-1", "hang", "hang:up", "slow:99999999999", "locked", "Silent"]
+        {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains("reset-after-settings"), "{error}");
         }

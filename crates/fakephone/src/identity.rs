@@ -1,6 +1,6 @@
 //! Who a phone says it is: the catalogue, with what was asked for on top.
 
-use iosmux_xpc::rsd::{Catalogue, Handshake, Services};
+use iosmux_xpc::rsd::{Catalogue, Handshake, Services, key};
 use iosmux_xpc::{Dictionary, Object};
 use uuid::Uuid;
 
@@ -104,6 +104,12 @@ impl Identity {
     pub fn tunnel_handshake(&self) -> Handshake {
         Handshake { services: self.trusted.clone(), ..self.handshake.clone() }
     }
+}
+
+/// Takes out who the phone is, as one does that is locked. Inferred: no capture of that is public (docs/research/gaps.md).
+pub(crate) fn hide(handshake: &mut Handshake) {
+    handshake.properties.insert(key::SENSITIVE_PROPERTIES_VISIBLE, false);
+    handshake.properties.remove("UniqueDeviceID");
 }
 
 fn text<'a>(properties: &'a Dictionary, key: &str) -> Option<&'a str> {

@@ -51,7 +51,7 @@ struct NetArgs {
     #[command(flatten)]
     phone: PhoneArgs,
     /// How to misbehave: silent, reset-after-settings, slow:MS, garbage-handshake, oversize-frame, zero-uuid,
-    /// close-after-pairing, no-announce, hang:rsd, hang:pair, hang:listener, hang:tunnel, hang:catalogue.
+    /// close-after-pairing, no-announce, hang:rsd, hang:pair, hang:listener, hang:tunnel, hang:catalogue, locked:N.
     #[arg(long = "fault", value_name = "NAME")]
     faults: Vec<Fault>,
 }

@@ -10,6 +10,7 @@ use iosmux_fakephone::net::Phone;
 use iosmux_mdns::io::{BrowseConfig, Browser};
 use iosmux_xpc::io::Error;
 use iosmux_xpc::rsd::io::{HandshakeError, Remote};
+use iosmux_xpc::rsd::key;
 use iosmux_xpc::session::SessionError;
 use support::{Link, start};
 use tokio::io::AsyncReadExt;
@@ -98,6 +99,20 @@ async fn zero_uuid() {
     let remote = outcome("zero-uuid", Duration::from_millis(500)).await.unwrap();
     assert!(remote.handshake.uuid.is_nil());
     assert_eq!(remote.handshake.services.len(), 67);
+}
+
+#[tokio::test]
+async fn locked() {
+    let link = Link::with_address();
+    let phone = phone(&link, "locked:2").await;
+    for locked in [true, true, false, false] {
+        let handshake = link.fixed(HOST).await.handshake;
+        let visible = handshake.properties.get(key::SENSITIVE_PROPERTIES_VISIBLE).and_then(|v| v.as_bool());
+        assert_eq!(visible, Some(!locked));
+        assert_eq!(handshake.properties.get("UniqueDeviceID").is_none(), locked);
+        assert_eq!(handshake.services.len(), 67);
+    }
+    phone.shutdown().await.unwrap();
 }
 
 #[tokio::test]

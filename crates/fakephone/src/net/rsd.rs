@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::peers::{self, ConnectionId};
 use super::shared::{Place, Shared};
 use crate::fault::{Fault, FaultStream, Step};
+use crate::identity::hide;
 use crate::not_sourced::RSD_MESSAGE;
 
 /// The name under which gaps of RSD itself are counted.
@@ -38,6 +39,9 @@ pub(super) async fn serve(
         match event? {
             // An iPhone sends its Handshake once the client's INIT_HANDSHAKE has come. Source: protocol.md §4.1.
             Event::Opened => {
+                if phone.hides(step) {
+                    hide(&mut handshake);
+                }
                 connection.send(handshake.to_object()).await?;
             }
             Event::Message { id: message, wants_reply, body } => {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use iosmux_xpc::session::SessionConfig;
@@ -56,6 +57,8 @@ pub(super) struct Shared {
     pub(super) gaps: Gaps,
     pub(super) accessory: Accessory,
     connections: Arc<Semaphore>,
+    /// How many Handshakes on the link are still to hide who it is.
+    locked: AtomicU32,
 }
 
 /// A place among a phone's connections.
@@ -72,10 +75,15 @@ impl Shared {
         pairing: PairingConfig,
     ) -> Result<Shared, AccessoryError> {
         let close_after_pairing = faults.contains(&Fault::CloseAfterPairing);
+        let locked = faults.iter().find_map(|fault| match fault {
+            Fault::Locked(count) => Some(*count),
+            _ => None,
+        });
         Ok(Shared {
             accessory: Accessory::new(pairing, &identity, close_after_pairing)?,
             values: Arc::new(LockdownValues::from_properties(&identity.handshake().properties)),
             connections: Arc::new(Semaphore::new(limits.connections)),
+            locked: AtomicU32::new(locked.unwrap_or(0)),
             gaps: Gaps::default(),
             identity,
             faults,
@@ -123,6 +131,12 @@ impl Shared {
     /// Whether nothing is said at a step.
     pub(super) fn hangs(&self, step: Step) -> bool {
         self.is_silent() || self.faults.contains(&Fault::Hang(step))
+    }
+
+    /// Whether the Handshake that is about to be sent at this step hides who it is; each time counts.
+    pub(super) fn hides(&self, step: Step) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        step == Step::Rsd && self.locked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// The faults of connections to services.
