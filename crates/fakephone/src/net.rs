@@ -10,6 +10,7 @@
 //! | `rsd` | one RSD connection |
 //! | `services`, [`kind`] | a port per service and what is spoken there |
 //! | `network` | `_remotepairing._tcp`, for hosts that are paired |
+//! | `visits` | how often hosts came |
 //! | `tunnels`, `tunnel` | the listeners that hosts ask for, and each tunnel with its interface |
 
 mod attach;
@@ -24,8 +25,10 @@ mod services;
 mod shared;
 mod tunnel;
 mod tunnels;
+mod visits;
 
 pub use attach::RSD_PORT;
 pub use error::{Error, ListenError};
 pub use phone::{Phone, PhoneConfig, Ready};
 pub use shared::PhoneLimits;
+pub use visits::Visits;

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use iosmux_fakephone::lockdown::{Message as LockdownMessage, encode, read_message};
-use iosmux_fakephone::net::{Error, Phone, PhoneLimits};
+use iosmux_fakephone::net::{Error, Phone, PhoneLimits, Visits};
 use iosmux_pairing::control::host::{PeerProof, WishedTransport};
 use iosmux_pairing::io::host::Host;
 use iosmux_pairing::io::wire::RemoteXpc;
@@ -92,6 +92,9 @@ async fn a_tcp_tunnel_has_the_trusted_catalogue_inside_and_leaves_nothing() {
     // The control channel may go: the tunnel is another connection.
     host.close().await;
     assert_trusted_inside(&open).await;
+    // The tunnel service on the link, and lockdownd in the tunnel.
+    let expected = Visits { rsd_on_link: 2, rsd_in_tunnel: 1, services: 2 };
+    assert_eq!(*stage.phone.visits().borrow(), expected);
     assert_eq!(open.tunnel.stop().await.unwrap(), Ended::Stopped);
     stage.phone_has(0).await;
     let stale = stage.far.ip("-6 route show").await;

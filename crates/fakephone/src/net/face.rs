@@ -17,6 +17,7 @@ use super::peers::{Action, ConnectionId, Event, Peers};
 use super::rsd;
 use super::services::{Offer, PeerServices};
 use super::shared::{Place, Shared};
+use crate::fault::Step;
 
 /// UUIDs that wait to be looked at; a peer that sends more waits.
 const INTRODUCTIONS: usize = 16;
@@ -79,6 +80,10 @@ impl Face {
         let connection = self.next_id;
         self.next_id += 1;
         tracing::debug!(%from, connection, "RSD connected");
+        let in_tunnel = self.offer.step() == Step::Catalogue;
+        self.phone.visits.send_modify(|visits| {
+            *(if in_tunnel { &mut visits.rsd_in_tunnel } else { &mut visits.rsd_on_link }) += 1;
+        });
         self.carry_out(Event::Connected { peer: *from.ip(), connection }, &mut Some((stream, place)));
     }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::attach::{Attach, RSD_PORT};
 use super::error::{Error, ListenError};
 use super::shared::{PhoneLimits, Shared};
+use super::visits::Visits;
 use crate::accessory::PairingConfig;
 use crate::fault::Fault;
 use crate::identity::{Identity, Overrides};
@@ -144,6 +145,12 @@ impl Phone {
     #[must_use]
     pub fn attaches(&self) -> watch::Receiver<Option<Ready>> {
         self.attached.clone()
+    }
+
+    /// Follows how often hosts came, over all of its attaches.
+    #[must_use]
+    pub fn visits(&self) -> watch::Receiver<Visits> {
+        self.phone.visits.subscribe()
     }
 
     /// How often it met what no source tells, by the gap's name.

@@ -101,6 +101,7 @@ async fn accept(service: Arc<Service>, listener: TcpListener) {
         tokio::select! {
             (stream, from, place) = service.phone.accept(&listener) => {
                 tracing::debug!(%from, service = %service.name, "connected");
+                service.phone.visits.send_modify(|visits| visits.services += 1);
                 let service = Arc::clone(&service);
                 connections.spawn(async move { service.serve(stream, from, place).await });
             }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use iosmux_xpc::session::SessionConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use iosmux_xpc::io::{Connection, Events};
 
+use super::visits::Visits;
 use crate::accessory::{Accessory, AccessoryError, DialogueError, PairingConfig};
 use crate::fault::{Fault, FaultStream, Lease, Step};
 use crate::identity::Identity;
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) limits: PhoneLimits,
     pub(super) gaps: Gaps,
     pub(super) accessory: Accessory,
+    pub(super) visits: watch::Sender<Visits>,
     connections: Arc<Semaphore>,
     /// How many Handshakes on the link are still to hide who it is.
     locked: AtomicU32,
@@ -85,6 +87,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(limits.connections)),
             locked: AtomicU32::new(locked.unwrap_or(0)),
             gaps: Gaps::default(),
+            visits: watch::Sender::default(),
             identity,
             faults,
             limits,
