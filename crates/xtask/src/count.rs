@@ -7,7 +7,7 @@ pub(crate) struct Counts {
     pub(crate) passed: usize,
     /// Tests that failed.
     pub(crate) failed: usize,
-    /// Tests that were left out on purpose (`--without`), never ignored ones.
+    /// Tests that were left out on purpose (`--without`) or that said what of them was, never ignored ones.
     pub(crate) skipped: usize,
 }
 
@@ -36,6 +36,8 @@ pub(crate) struct Summary {
     pub(crate) results: usize,
     /// Names of the tests that failed or were ignored, each with the word.
     pub(crate) bad: Vec<String>,
+    /// What tests said that they could not show where they ran, and why.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Sums the `test result:` lines of `output` and names what did not pass.
@@ -46,6 +48,9 @@ pub(crate) fn parse(output: &str) -> Summary {
             summary.results += 1;
             summary.counts.passed += number_before(rest, " passed");
             summary.counts.failed += number_before(rest, " failed") + number_before(rest, " ignored");
+        } else if let Some(what) = line.strip_prefix("left out: ") {
+            summary.counts.skipped += 1;
+            summary.left_out.push(what.to_owned());
         } else if let Some(test) = line.strip_prefix("test ") {
             match test.rsplit_once(" ... ") {
                 Some((name, "FAILED")) => summary.bad.push(format!("{name} failed")),
@@ -87,6 +92,15 @@ mod tests {
         let summary = parse(text);
         assert_eq!(summary.counts, Counts { passed: 3, failed: 1, skipped: 0 });
         assert_eq!(summary.bad, ["slow ignored"]);
+    }
+
+    #[test]
+    fn what_a_test_could_not_show_counts_as_skipped_and_is_named() {
+        let text = "left out: as_root: there is one user only\ntest as_root ... ok\n\
+            test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+        let summary = parse(text);
+        assert_eq!(summary.counts, Counts { passed: 1, failed: 0, skipped: 1 });
+        assert_eq!(summary.left_out, ["as_root: there is one user only"]);
     }
 
     #[test]

@@ -176,6 +176,9 @@ impl<'a> Session<'a> {
         self.counts.add(summary.counts);
         let Counts { passed, failed, .. } = summary.counts;
         self.log.say(&format!("{name}: {passed} passed, {failed} failed, {}", seconds(done.time)));
+        for what in &summary.left_out {
+            self.log.say(&format!("    left out: {what}"));
+        }
         if failed > 0 {
             self.log.show_failure(name, &done.output);
             for bad in &summary.bad {
