@@ -2,17 +2,26 @@
 
 mod registry;
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use iosmux_tunneld::fleet;
 use iosmux_tunneld::http::{BindError, HttpConfig, Server, SocketConfig};
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::{getegid, geteuid, setgid, setuid};
 use registry::{Registry, ask_socket};
+use tokio::process::Command;
 
 /// Groups that nobody is in.
 const STRANGE: [u32; 2] = [2_000_000_001, 2_000_000_002];
 const HOST: &str = "host: anything\r\n";
+/// A user and a group that nobody is and nobody is in.
+const OTHER: u32 = 12_345;
+/// Where the run of this program that plays that user finds the socket.
+const SOCKET: &str = "IOSMUX_TEST_SOCKET_FOR_ANOTHER_USER";
+/// What such a run says before the status of its answer, and before the reason when it can't become that user.
+const ANSWERED: &str = "another user was answered ";
+const STAYS: &str = "can't become another user: ";
 
 async fn registry(socket: SocketConfig) -> Registry {
     Registry::start_with(HttpConfig { socket: Some(socket), ..HttpConfig::default() }).await
@@ -113,6 +122,54 @@ fn security_socket_peer_of_a_group_that_the_file_can_not_get_can_open_it() {
         });
     };
     std::thread::scope(|scope| scope.spawn(bound).join().unwrap());
+}
+
+/// Who serves and who asks are one process in the other tests: one that took its own user for its peer's would pass them. The
+/// same function plays the other user, in a second run of this program.
+#[tokio::test]
+async fn security_socket_peer_is_who_asks_and_not_who_serves() {
+    if let Ok(path) = std::env::var(SOCKET) {
+        println!("\n{}", asked_as_another(Path::new(&path)).await);
+        return;
+    }
+    let folder = folder();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = |name| SocketConfig { mode: 0o666, ..SocketConfig::new(folder.path().join(name)) };
+    let usual = socket("usual");
+    let user = SocketConfig { uids: vec![OTHER], ..socket("user") };
+    let group = SocketConfig { mode: 0o660, uids: vec![STRANGE[0]], gids: vec![OTHER], ..socket("group") };
+    for (config, ours, theirs) in [(usual, 200, 403), (user, 403, 200), (group, 403, 200)] {
+        let path = config.path.clone();
+        let _registry = registry(config).await;
+        let Some(answered) = answer_to_another(&path).await else { return };
+        assert_eq!(answered, theirs, "the other user at {path:?}");
+        assert_eq!(ask_socket(&path, "/v1/devices", HOST).await.status, ours, "ourselves at {path:?}");
+    }
+}
+
+/// The status of what the other user is answered. Where we can't become one, which takes a right and a second user in this
+/// namespace, that is said and there is none.
+async fn answer_to_another(path: &Path) -> Option<u16> {
+    let name = "security_socket_peer_is_who_asks_and_not_who_serves";
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", name, "--nocapture"]).env(SOCKET, path);
+    let output = again.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let behind = |words: &str| said.lines().find_map(|line| line.strip_prefix(words)).map(str::to_owned);
+    if let Some(why) = behind(STAYS) {
+        // Not by a macro: what those say is shown of failed tests only.
+        std::io::stderr().write_all(format!("\nleft out: {name}: {STAYS}{why}\n").as_bytes()).unwrap();
+        return None;
+    }
+    Some(behind(ANSWERED).unwrap_or_else(|| panic!("{output:?}")).parse().unwrap())
+}
+
+/// Becomes the other user and asks.
+async fn asked_as_another(path: &Path) -> String {
+    match setgid(OTHER.into()).and_then(|()| setuid(OTHER.into())) {
+        Ok(()) => format!("{ANSWERED}{}", ask_socket(path, "/v1/devices", HOST).await.status),
+        Err(errno) => format!("{STAYS}{}", errno.desc()),
+    }
 }
 
 async fn bind(path: &Path) -> Result<Server, BindError> {
