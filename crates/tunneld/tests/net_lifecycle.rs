@@ -88,8 +88,10 @@ async fn a_restored_vm_pairs_again_because_the_phone_knows_better() {
     }
     copy(&snapshot, &records);
     desk.daemon(|_| {}).await;
-    desk.usable(0, 1).await;
+    let took = desk.usable(0, 1).await;
     assert!(desk.device(0).unwrap().newly_paired);
+    assert!(took < 10 * SECOND, "{took:?}");
+    tracing::info!(?took, "paired again");
 }
 
 #[tokio::test]
@@ -114,8 +116,10 @@ async fn a_phone_that_announces_nothing_is_found_as_a_neighbour() {
     let mut desk = Desk::new(1).await;
     desk.phone(0, fault(Fault::NoAnnounce)).await;
     desk.daemon(|_| {}).await;
-    desk.usable(0, 1).await;
+    let took = desk.usable(0, 1).await;
     assert_eq!(desk.device(0).unwrap().link.unwrap().source, Source::Neighbour);
+    assert!(took < 15 * SECOND, "{took:?}");
+    tracing::info!(?took, "found");
 }
 
 #[tokio::test]
