@@ -239,16 +239,16 @@ async fn a_wall_clock_that_jumps_an_hour_both_ways_ends_nothing_and_moves_no_ret
         let before = device(&desk, 0).await.unwrap();
         // Waiting about 4 s, then about 8.
         let pending = |row: &Value| row["failures"] == failures && row["retry_in_seconds"].is_f64();
-        let waiting = unidentified(&desk, &mut daemon, pending).await;
+        let waiting = daemon.unidentified(&desk, pending).await;
         let (seen, pause) = (Instant::now(), number(&waiting, "retry_in_seconds"));
         assert!(pause > 1.5, "{waiting:#?}");
         clock.set(offset);
         let after = device(&desk, 0).await.unwrap();
         assert!((moved(&before, &after) - jump).abs() <= 1, "the clock jumped: {before:#?} {after:#?}");
-        let still = unidentified(&desk, &mut daemon, |_| true).await;
+        let still = daemon.unidentified(&desk, |_| true).await;
         let left = pause - seen.elapsed().as_secs_f64();
         assert!((number(&still, "retry_in_seconds") - left).abs() < 0.3, "{left} {still:#?}");
-        unidentified(&desk, &mut daemon, |row| row["failures"] == failures + 1).await;
+        daemon.unidentified(&desk, |row| row["failures"] == failures + 1).await;
         let late = seen.elapsed().as_secs_f64() - pause;
         assert!((-0.1..1.5).contains(&late), "{late} s late");
     }
@@ -258,20 +258,4 @@ async fn a_wall_clock_that_jumps_an_hour_both_ways_ends_nothing_and_moves_no_ret
     assert!(answers(&desk, inside(&after), SECOND).await);
     let left = number(&after["lease"], "seconds_left");
     assert!((left - (60.0 - leased.elapsed().as_secs_f64())).abs() < 1.0, "the lease: {left} s");
-}
-
-/// The phone that has not said who it is, once it is as wanted.
-async fn unidentified(desk: &Desk, daemon: &mut Process, is: impl Fn(&Value) -> bool) -> Value {
-    let began = Instant::now();
-    loop {
-        let all = process::get(desk, "/v1/unidentified").await.unwrap();
-        let all: Value = serde_json::from_str(&all).unwrap();
-        let row = all["unidentified"][0].clone();
-        if !row.is_null() && is(&row) {
-            return row;
-        }
-        let late = began.elapsed() > 20 * SECOND || daemon.exited().is_some();
-        assert!(!late, "{all:#?}\n{}", daemon.log());
-        sleep(SECOND / 100).await;
-    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use iosmux_fakephone::accessory::PairingConfig;
 use iosmux_fakephone::fault::Fault;
-use iosmux_fakephone::net::{Phone, PhoneConfig};
+use iosmux_fakephone::net::{Phone, PhoneConfig, Visits};
 use iosmux_lab::{Lab, Place};
 use iosmux_tunneld::config::Settings;
 use iosmux_tunneld::daemon::Daemon;
@@ -18,7 +18,7 @@ use iosmux_tunneld::fleet::Fleet;
 use iosmux_tunneld::model::{Device, State};
 use iosmux_xpc::rsd::Catalogue;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
 
@@ -40,6 +40,7 @@ pub fn udid(number: usize) -> String {
 pub struct Plugged {
     stop: Option<oneshot::Sender<()>>,
     gone: oneshot::Receiver<()>,
+    visits: watch::Receiver<Visits>,
 }
 
 /// A daemon that runs.
@@ -101,6 +102,7 @@ impl Desk {
         let (tell, gone) = oneshot::channel::<()>();
         let start = move || async move {
             let phone = Phone::start(config).await.unwrap();
+            let visits = phone.visits();
             tokio::task::spawn_local(async move {
                 let asked = async {
                     // A sender that is dropped means: vanish.
@@ -111,9 +113,15 @@ impl Desk {
                 let _tell = tell;
                 phone.run(asked).await.unwrap();
             });
+            visits
         };
-        self.lab.station(Place::Phone(number)).namespace.run(start).await.unwrap();
-        self.phones[number] = Some(Plugged { stop: Some(stop), gone });
+        let visits = self.lab.station(Place::Phone(number)).namespace.run(start).await.unwrap();
+        self.phones[number] = Some(Plugged { stop: Some(stop), gone, visits });
+    }
+
+    /// How often the daemon came to a phone.
+    pub fn visits(&self, number: usize) -> Visits {
+        *self.phones[number].as_ref().unwrap().visits.borrow()
     }
 
     /// A phone that reboots: it says goodbye, closes everything, and is back with other ports.

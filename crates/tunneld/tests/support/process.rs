@@ -113,6 +113,21 @@ impl Process {
         }
     }
 
+    /// Waits until a phone that has not said who it is is as wanted.
+    pub async fn unidentified(&mut self, desk: &Desk, is: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let all: Value = serde_json::from_str(&get(desk, "/v1/unidentified").await.unwrap()).unwrap();
+            let row = &all["unidentified"][0];
+            if !row.is_null() && is(row) {
+                return row.clone();
+            }
+            let late = began.elapsed() > Duration::from_secs(20) || self.exited().is_some();
+            assert!(!late, "{all:#?}\n{}", self.log());
+            sleep(LOOK).await;
+        }
+    }
+
     /// Waits until a phone's services are known.
     pub async fn usable(&mut self, desk: &Desk, number: usize) -> (Value, Duration) {
         self.until(desk, number, Duration::from_secs(20), |row| row["state"] == "catalogue-known").await
