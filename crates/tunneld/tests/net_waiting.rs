@@ -1,4 +1,4 @@
-//! Phones that wait for a person, as who uses the registry sees them.
+//! Phones that wait for a person, as who uses the registry sees them: locked, or asking whether to trust.
 #![cfg(feature = "net-tests")]
 
 mod support;
@@ -6,12 +6,24 @@ mod support;
 use std::time::Duration;
 
 use iosmux_fakephone::fault::Fault;
-use iosmux_fakephone::net::Visits;
+use iosmux_fakephone::net::{PhoneConfig, Visits};
 use serde_json::Value;
 use support::process::{self, Process, answers, device, inside};
 use support::{Desk, fault};
+use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Longer than any test: nobody answers.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A change that gives a phone a user who takes so long to tap Trust.
+fn trusted_after(delay: Duration) -> impl FnOnce(&mut PhoneConfig) {
+    move |config| config.pairing.consent_delay = delay
+}
+
+fn is(state: &str) -> impl Fn(&Value) -> bool {
+    move |row| row["state"] == state
+}
 
 #[tokio::test]
 async fn a_locked_phone_is_asked_for_nothing_and_reached_once_it_is_unlocked() {
@@ -36,4 +48,45 @@ async fn a_locked_phone_is_asked_for_nothing_and_reached_once_it_is_unlocked() {
         serde_json::from_str(&process::get(&desk, "/v1/unidentified").await.unwrap()).unwrap();
     assert_eq!(unidentified["unidentified"], Value::Array(Vec::new()));
     tracing::info!(?took, "unlocked");
+}
+
+#[tokio::test]
+async fn a_phone_waits_for_its_user_and_has_a_tunnel_once_he_trusts() {
+    let mut desk = Desk::new(1).await;
+    desk.phone(0, trusted_after(3 * SECOND)).await;
+    let mut daemon = Process::start(&desk).await;
+    let (row, _) = daemon.until(&desk, 0, 10 * SECOND, is("awaiting-trust")).await;
+    assert_eq!(row["next_step"], "tap Trust on the phone");
+    assert!(row["reason"].as_str().unwrap().contains("asks its user"), "{row:#?}");
+    assert_eq!((&row["tunnel"], &row["usable"]), (&Value::Null, &Value::Bool(false)));
+    let (row, took) = daemon.usable(&desk, 0).await;
+    assert_eq!((&row["newly_paired"], &row["next_step"]), (&Value::Bool(true), &Value::Null));
+    assert!(answers(&desk, inside(&row), SECOND).await);
+    tracing::info!(?took, "trusted");
+}
+
+#[tokio::test]
+async fn a_phone_whose_user_never_answers_is_held_and_delays_no_other_one() {
+    let mut desk = Desk::new(2).await;
+    desk.phone(0, trusted_after(NEVER)).await;
+    let mut daemon = Process::start_with(&desk, "trust-deadline = 10\n", |_| {}).await;
+    daemon.until(&desk, 0, 10 * SECOND, is("awaiting-trust")).await;
+    desk.phone(1, |_| {}).await;
+    let (other, took) = daemon.usable(&desk, 1).await;
+    assert!(is("awaiting-trust")(&device(&desk, 0).await.unwrap()), "its user was asked meanwhile");
+
+    let (held, _) = daemon.until(&desk, 0, 15 * SECOND, is("held")).await;
+    assert_eq!(held["reason"], "nobody tapped Trust on the phone for 10 s");
+    let advice = held["next_step"].as_str().unwrap();
+    assert!(advice.contains("`pair`") && advice.contains("tap Trust"), "{advice}");
+    assert_eq!(held["retry_in_seconds"], Value::Null, "only a person can change it");
+    let asked = desk.visits(0);
+    sleep(3 * SECOND).await;
+    assert_eq!(desk.visits(0), asked, "its user is not bothered again");
+
+    let after = device(&desk, 1).await.unwrap();
+    assert_eq!((&after["tunnel"], &after["state"]), (&other["tunnel"], &other["state"]));
+    assert!(answers(&desk, inside(&after), SECOND).await);
+    assert_eq!((desk.visits(1).rsd_on_link, desk.visits(1).rsd_in_tunnel), (1, 1));
+    tracing::info!(?took, "beside a phone that waits");
 }
