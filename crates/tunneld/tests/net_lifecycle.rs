@@ -3,9 +3,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iosmux_fakephone::fault::{Fault, Step};
+use iosmux_fakephone::net::PhoneConfig;
 use iosmux_tunneld::model::{Source, State};
 use support::{Desk, copy, fault, udid};
 use tokio::time::sleep;
@@ -180,4 +181,42 @@ async fn only_phones_that_are_allowed_get_tunnels() {
     desk.daemon(|settings| settings.allow = Some([allowed.parse().unwrap()].into())).await;
     desk.usable(1, 1).await;
     desk.reaches(0, State::Unsupported, 5 * SECOND).await;
+}
+
+/// From iOS 27.2 on a second connection replaces the first: dialling again to see whether a phone lives would end what others
+/// do there.
+#[tokio::test]
+async fn a_phone_with_a_tunnel_is_never_dialled_again_to_see_whether_it_lives() {
+    let newest = |config: &mut PhoneConfig| config.ios = Some("27.2".parse().unwrap());
+    let mut desk = Desk::new(3).await;
+    desk.phone(0, |_| {}).await;
+    desk.phone(1, newest).await;
+    desk.phone(2, |config| {
+        newest(config);
+        config.faults.push(Fault::NoAnnounce);
+    })
+    .await;
+    desk.daemon(|_| {}).await;
+    desk.usable(0, 1).await;
+    desk.usable(1, 1).await;
+    // Beside phones that announce themselves a silent one is looked for every few minutes only.
+    desk.fleet().refresh().await.unwrap();
+    desk.usable(2, 1).await;
+    let settled = [0, 1, 2].map(|number| desk.visits(number));
+    let [first, second, silent] = settled;
+    for announced in [first, second] {
+        assert_eq!((announced.rsd_on_link, announced.rsd_in_tunnel), (1, 1));
+    }
+    // The one that announces nothing was tried before it was asked.
+    assert_eq!((silent.rsd_on_link, silent.rsd_in_tunnel), (2, 1));
+    let tunnels = [0, 1, 2].map(|number| desk.device(number).unwrap().tunnel);
+
+    let (since, probed) = (Instant::now(), desk.probes().await);
+    while since.elapsed() < 20 * SECOND || desk.probes().await < probed + 3 * 3 {
+        assert!(since.elapsed() < 60 * SECOND, "nobody looked whether the tunnels live");
+        desk.fleet().refresh().await.unwrap();
+        sleep(SECOND).await;
+    }
+    assert_eq!([0, 1, 2].map(|number| desk.visits(number)), settled);
+    assert_eq!([0, 1, 2].map(|number| desk.device(number).unwrap().tunnel), tunnels);
 }

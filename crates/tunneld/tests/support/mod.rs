@@ -203,6 +203,15 @@ impl Desk {
         self.until(number, patience, state.name(), |device| device.state == state).await
     }
 
+    /// How often TCP has asked whether a silent peer lives. Each end does, but who was asked need not ask: it takes both.
+    pub async fn probes(&self) -> u64 {
+        let mut count = 0;
+        for station in self.lab.phones.iter().chain([&self.lab.vm]) {
+            count += station.namespace.run(|| async { keepalives() }).await.unwrap();
+        }
+        count
+    }
+
     /// Runs something in the VM's namespace.
     pub async fn in_vm<F, Fut>(&self, job: F) -> Fut::Output
     where
@@ -212,6 +221,15 @@ impl Desk {
     {
         self.lab.vm.namespace.run(job).await.unwrap()
     }
+}
+
+/// The calling thread's namespace counts them. Source: Linux, Documentation/networking/snmp_counter.rst.
+fn keepalives() -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/netstat").unwrap();
+    let mut lines = table.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut columns = names.split(' ').zip(values.split(' '));
+    columns.find(|(name, _)| *name == "TCPKeepAlive").unwrap().1.parse().unwrap()
 }
 
 /// A change that gives a phone one fault.
