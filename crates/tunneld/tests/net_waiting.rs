@@ -31,8 +31,9 @@ async fn a_locked_phone_is_asked_for_nothing_and_reached_once_it_is_unlocked() {
     desk.phone(0, fault(Fault::Locked(2))).await;
     let mut daemon = Process::start(&desk).await;
     for looks in [1, 2] {
-        let locked = |row: &Value| row["state"] == "locked" && row["failures"] == looks;
-        let row = daemon.unidentified(&desk, locked).await;
+        let looked = || desk.visits(0).rsd_on_link == looks;
+        let row = daemon.unidentified(&desk, |row| row["state"] == "locked" && looked()).await;
+        assert_eq!(row["failures"], 0, "a phone may be locked");
         assert_eq!(row["next_step"], "unlock the phone");
         assert!(row["reason"].as_str().unwrap().contains("does not say who it is"), "{row:#?}");
         assert!(row["retry_in_seconds"].is_f64(), "it is looked at again: {row:#?}");

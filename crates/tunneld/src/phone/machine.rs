@@ -222,7 +222,9 @@ impl Machine {
 
     fn fail(&mut self, now: Duration, failure: Failure) -> Vec<Action> {
         self.clear();
-        self.failures = self.failures.saturating_add(1);
+        // A locked phone does nothing wrong: whatever fails once it is unlocked fails for the first time.
+        let counts = failure.kind != Kind::Locked;
+        self.failures = self.failures.saturating_add(u32::from(counts));
         let pause = backoff::pause(self.failures, self.spread.u64(..));
         let (state, retry) = match failure.kind {
             Kind::Retry | Kind::Unreachable => (State::Down, Some(pause)),

@@ -242,6 +242,21 @@ fn a_person_who_asks_for_a_pairing_asks_for_one() {
 }
 
 #[test]
+fn a_phone_that_was_locked_for_long_is_tried_again_soon_when_something_fails() {
+    let mut machine = machine();
+    machine.on(Duration::ZERO, Event::Sighted);
+    let mut now = Duration::ZERO;
+    for _ in 0..20 {
+        machine.on(now, Event::Failed(Failure::new(Kind::Locked, "it hides", "unlock the phone")));
+        now = machine.retry_at().unwrap();
+        machine.on(now, Event::Tick);
+    }
+    machine.on(now, Event::Failed(Failure::retry("no")));
+    assert_eq!(machine.failures(), 1);
+    assert!(machine.retry_at().unwrap() < now + SECOND);
+}
+
+#[test]
 fn who_works_has_no_failures_in_a_row() {
     let mut machine = usable();
     machine.on(SECOND, Event::TunnelEnded("short".to_owned()));
