@@ -22,7 +22,7 @@ pub(super) struct Leaving {
     pub(super) until: Duration,
     /// The bridge was left, or can't be.
     pub(super) left: bool,
-    /// Mode 1 was consented to, and until when its departure is awaited.
+    /// Mode 1 was consented to, or not answered in time, and until when its departure is awaited.
     pub(super) restored: Option<Duration>,
     pub(super) attempts: u32,
     /// What failed last.
@@ -60,13 +60,8 @@ impl Machine {
     pub(super) fn leave(&mut self, now: Duration, out: &mut Vec<Action>) {
         let Some(leaving) = self.leaving.clone() else { return };
         if now >= leaving.until || leaving.restored.is_some_and(|until| now >= until) {
-            let limit = self.policy.restore.as_secs();
-            let text = match leaving.trouble {
-                None => format!("there was no end of it within {limit} s"),
-                Some(trouble) => format!("there was no end of it within {limit} s, and last {trouble}"),
-            };
-            let late = leaving.restored.is_none().then_some(Reason::NotRestored { text });
-            return self.finish(now, late, out);
+            let reason = self.overdue(&leaving);
+            return self.finish(now, reason, out);
         }
         if self.pause.is_some_and(|until| now < until) || self.work.is_some() {
             return;
@@ -84,6 +79,26 @@ impl Machine {
         self.give_back(now, &leaving, out);
     }
 
+    /// Its time is over: why it is not in mode 1.
+    fn overdue(&self, leaving: &Leaving) -> Option<Reason> {
+        let limit = self.policy.restore.as_secs();
+        let text = match (leaving.restored, &leaving.trouble) {
+            (Some(_), _) if !self.is_to_be_given_back() => return None,
+            (Some(_), _) => "it was asked and did not leave USB for it".to_owned(),
+            (None, None) => format!("there was no end of it within {limit} s"),
+            (None, Some(trouble)) => format!("there was no end of it within {limit} s, and last {trouble}"),
+        };
+        Some(Reason::NotRestored { text })
+    }
+
+    /// Whether it is here in a mode with NCM. One whose descriptors can't be read since it was switched is switched back as well.
+    fn is_to_be_given_back(&self) -> bool {
+        self.picture.usb.as_ref().is_some_and(|usb| match &usb.layout {
+            Ok(layout) => layout.ncm.is_some(),
+            Err(_) => self.switched,
+        })
+    }
+
     /// The interface that is a port of our bridge, by this run or one before.
     fn joined_port(&self) -> Option<u32> {
         let port = self.picture.port.as_ref()?;
@@ -97,12 +112,7 @@ impl Machine {
         if self.sent.is_some_and(|sent| now < sent.until) || leaving.restored.is_some() {
             return;
         }
-        // One whose descriptors can't be read since it was switched is switched back as well.
-        let other = self.picture.usb.as_ref().is_some_and(|usb| match &usb.layout {
-            Ok(layout) => layout.ncm.is_some(),
-            Err(_) => self.switched,
-        });
-        if !other {
+        if !self.is_to_be_given_back() {
             return self.finish(now, None, out);
         }
         if leaving.attempts >= ATTEMPTS {

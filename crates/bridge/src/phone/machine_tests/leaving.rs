@@ -34,9 +34,23 @@ fn our_own_driver_ends_before_the_mode() {
 }
 
 #[test]
-fn a_departure_that_is_not_seen_ends_the_way_back() {
+fn a_phone_that_consents_or_is_mute_and_stays_is_not_restored() {
+    for failures in [Vec::new(), vec![(Work::SetMode(1), Failure::Late)]] {
+        let mut world = World::joined();
+        world.failures = failures;
+        world.event(Event::Stop { keep: false }).pass(Policy::default().departure);
+        assert_eq!((world.state(), world.reason()), (State::Gone, "not-restored"));
+        assert_eq!(world.count(Work::SetMode(1)), 1);
+        let text = world.machine.reason().unwrap().text();
+        assert_eq!(text, "it was not given back in mode 1: it was asked and did not leave USB for it");
+    }
+}
+
+#[test]
+fn a_phone_that_gives_no_answer_and_leaves_is_restored() {
     let mut world = World::joined();
-    world.event(Event::Stop { keep: false }).pass(Policy::default().departure);
+    world.failures.push((Work::SetMode(1), Failure::Late));
+    world.event(Event::Stop { keep: false }).pass(SECOND).leave_bus();
     assert_eq!((world.state(), world.reason()), (State::Gone, ""));
 }
 
