@@ -1,5 +1,7 @@
 //! The NCM functions of a configuration. Source: protocol.md §1.5; CDC 1.2 §3.4; NCM 1.0 §5.
 
+use std::ops::RangeInclusive;
+
 use thiserror::Error;
 
 use crate::descriptor::{Configuration, Descriptors, Endpoint, Ethernet, Functional, Setting, Transfer};
@@ -8,6 +10,8 @@ use crate::descriptor::{Configuration, Descriptors, Endpoint, Ethernet, Function
 pub const CONTROL: (u8, u8) = (2, 0x0d);
 /// Class of a CDC data interface. Source: CDC 1.2 table 17.
 pub const DATA_CLASS: u8 = 10;
+/// wMaxPacketSize of a bulk endpoint: its upper five bits are 0, and libraries ignore them. Source: USB 2.0 §9.6.6.
+const BULK_PACKET: RangeInclusive<u16> = 1..=0x07ff;
 
 /// One NCM function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +137,9 @@ impl Configuration {
 fn bulk_pair(setting: &Setting) -> Option<(u8, Endpoint, Endpoint)> {
     let [a, b] = setting.endpoints[..] else { return None };
     let bulk = |endpoint: Endpoint| {
-        endpoint.transfer() == Transfer::Bulk && endpoint.max_packet > 0 && endpoint.address & 0x0f != 0
+        endpoint.transfer() == Transfer::Bulk
+            && BULK_PACKET.contains(&endpoint.max_packet)
+            && endpoint.address & 0x0f != 0
     };
     match (bulk(a) && bulk(b), a.is_in(), b.is_in()) {
         (true, true, false) => Some((setting.alternate, a, b)),

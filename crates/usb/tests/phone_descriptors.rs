@@ -86,7 +86,10 @@ fn functions_that_lack_something_are_named_and_the_other_one_is_found() {
     assert_eq!(changed(&union, 2, 0x7f), [Ok(2), Ok(4)]);
     let bulk = [7, 5, 0x86, 2, 0, 2, 0, 9, 4, 4];
     assert_eq!(changed(&bulk, 3, 1), [Err(FunctionError::NoEndpoints { control: 2, data: 3 }), Ok(4)]);
-    assert_eq!(changed(&bulk, 5, 0), [Err(FunctionError::NoEndpoints { control: 2, data: 3 }), Ok(4)]);
+    // A packet of 0 bytes, of 0 once the bits above are ignored, and one with such a bit.
+    for high in [0x00, 0x08, 0x0a] {
+        assert_eq!(changed(&bulk, 5, high), [Err(FunctionError::NoEndpoints { control: 2, data: 3 }), Ok(4)]);
+    }
 }
 
 #[test]

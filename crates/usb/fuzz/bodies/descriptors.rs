@@ -78,7 +78,8 @@ fn check(configuration: &Configuration) {
         match function {
             Ok(function) => {
                 assert!(function.bulk_in.is_in() && !function.bulk_out.is_in());
-                assert!(function.bulk_in.max_packet > 0 && function.bulk_out.max_packet > 0);
+                let packets = [function.bulk_in, function.bulk_out].map(|bulk| bulk.max_packet);
+                assert!(packets.iter().all(|packet| packet & 0x7ff != 0 && packet & 0xf800 == 0));
                 assert!(configuration.setting(function.data, function.alternate).is_some());
             }
             Err(error) => assert!(error.to_string().len() < 200),
