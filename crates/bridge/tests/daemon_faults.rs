@@ -45,6 +45,18 @@ async fn every_fault_of_the_phone_is_told_in_a_sentence() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_panics_is_told_as_a_failure() {
+    let desk = Desk::new();
+    desk.state().open_panics = true;
+    desk.plug("1-2", UDID, &[]);
+    let mut daemon = run(&desk, "");
+    let (name, text) = daemon.until_held("1-2").await;
+    assert_eq!(name, "failing");
+    assert!(text.contains("opening it failed 5 times: this is a bug of iosmux-bridge"), "{text}");
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_phone_is_waited_for_and_not_for_ever() {
     let desk = Desk::new();
     desk.plug("1-2", UDID, &[UsbFault::SlowReenumeration(Duration::from_secs(8))]);

@@ -14,7 +14,7 @@ use super::Ports;
 use super::attachment::{Attachment, Driver, Finished, Key, UnderWay, What};
 use super::handle::{Command, Happening};
 use super::look::{Look, phones};
-use super::work::{Means, carry_out};
+use super::work::{Means, spawn};
 use crate::config::Settings;
 use crate::phone::{Action, Event, Machine, Memory, Outcome, Policy, Reason, State, Work};
 use crate::ports::{Address, Attached, Changes, LinkControl, UsbHost, UserspaceNcm};
@@ -240,13 +240,12 @@ where
             driver: if work == Work::StopUserspace { phone.driver.take() } else { None },
         };
         tracing::debug!(port = phone.id, %work, "begins");
-        let (ports, tell, key) = (self.ports.clone(), self.tell.clone(), key.clone());
-        let task = tokio::spawn(async move {
-            let what = carry_out(ports, means, work).await;
+        let (tell, key) = (self.tell.clone(), key.clone());
+        let task = spawn(self.ports.clone(), means, work, move |what| {
             // Nobody is left to tell it to when the daemon has ended.
             let _ = tell.send(Finished { key, number, what });
         });
-        phone.work = Some(UnderWay { number, task: task.abort_handle() });
+        phone.work = Some(UnderWay { number, task });
     }
 
     /// Work ended, or a driver did. What was abandoned has another number.

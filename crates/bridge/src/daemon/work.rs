@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::{AbortHandle, JoinError};
+
 use super::Ports;
 use super::attachment::{Driver, What};
 use crate::phone::{Event, Failure, Outcome, Work};
@@ -15,8 +17,36 @@ pub(super) struct Means<D> {
     pub(super) driver: Option<Driver>,
 }
 
-/// Carries it out; how it failed is an event as well. [`Work::Look`] is the actor's own.
-pub(super) async fn carry_out<U, L, N>(
+/// Carries it out in a task of its own, and tells how it ended. Aborting the task abandons it: then nothing is told.
+pub(super) fn spawn<U, L, N>(
+    ports: Arc<Ports<U, L, N>>,
+    means: Means<U::Device>,
+    work: Work,
+    tell: impl FnOnce(What<U::Device, N::Running>) + Send + 'static,
+) -> AbortHandle
+where
+    U: UsbHost,
+    L: LinkControl,
+    N: UserspaceNcm<Device = U::Device>,
+{
+    let task = tokio::spawn(carry_out(ports, means, work));
+    let handle = task.abort_handle();
+    tokio::spawn(async move {
+        match task.await {
+            Ok(what) => tell(what),
+            Err(error) if error.is_panic() => tell(What::Event(Event::Failed(bug(&error)))),
+            Err(_) => {}
+        }
+    });
+    handle
+}
+
+fn bug(error: &JoinError) -> Failure {
+    Failure::Other(format!("this is a bug of iosmux-bridge, open an issue with its log: {error}"))
+}
+
+/// How it failed is an event as well. [`Work::Look`] is the actor's own.
+async fn carry_out<U, L, N>(
     ports: Arc<Ports<U, L, N>>,
     means: Means<U::Device>,
     work: Work,

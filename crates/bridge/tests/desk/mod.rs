@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) sysfs_takes: Duration,
     /// Whether nodes may be opened.
     pub(crate) may_open: bool,
+    /// Whether who opens one panics.
+    pub(crate) open_panics: bool,
     pub(crate) open_handles: usize,
     pub(crate) drivers: usize,
     /// Every mode that was asked for.
@@ -98,6 +100,7 @@ impl Desk {
             usbmuxd: false,
             sysfs_takes: Duration::ZERO,
             may_open: true,
+            open_panics: false,
             open_handles: 0,
             drivers: 0,
             modes: Vec::new(),

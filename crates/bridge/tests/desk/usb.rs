@@ -44,6 +44,8 @@ impl UsbHost for FakeUsb {
 
     async fn open(&self, address: &Address) -> Result<FakeDevice, UsbError> {
         tokio::time::sleep(REQUEST).await;
+        let panics = self.0.state().open_panics;
+        assert!(!panics, "this is played");
         let mut state = self.0.state();
         if !state.may_open {
             let node = format!("/dev/bus/usb/{:03}/{:03}", address.bus, address.device);
