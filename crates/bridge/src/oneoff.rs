@@ -92,8 +92,10 @@ pub async fn set_mode<U: UsbHost>(usb: &U, udid: &Udid, mode: Mode) -> Result<Ch
     }
     while began.elapsed() < RE_ENUMERATION {
         sleep(OFTEN).await;
-        if find(usb, udid).await.map_err(failed)?.is_some_and(|attached| is_in(&attached, mode)) {
-            return Ok(Changed::After(began.elapsed()));
+        match find(usb, udid).await {
+            Ok(Some(attached)) if is_in(&attached, mode) => return Ok(Changed::After(began.elapsed())),
+            Ok(_) | Err(UsbError::Late) => {}
+            Err(source) => return Err(failed(source)),
         }
     }
     Err(ModeError::Late { udid: udid.clone(), mode })
@@ -101,7 +103,9 @@ pub async fn set_mode<U: UsbHost>(usb: &U, udid: &Udid, mode: Mode) -> Result<Ch
 
 async fn find<U: UsbHost>(usb: &U, udid: &Udid) -> Result<Option<Attached>, UsbError> {
     let listed = usb.list().await.map_err(|source| UsbError::Io { action: "looking for phones", source })?;
-    Ok(listed.into_iter().find(|attached| attached.udid().as_ref() == Ok(udid)))
+    let found = listed.attached.into_iter().find(|attached| attached.udid().as_ref() == Ok(udid));
+    // One of those that are not shown may be it.
+    if found.is_none() && !listed.late.is_empty() { Err(UsbError::Late) } else { Ok(found) }
 }
 
 fn is_in(attached: &Attached, mode: Mode) -> bool {

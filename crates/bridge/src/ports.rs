@@ -16,7 +16,7 @@ mod usb;
 pub use link::{Bridge, Dropped, LinkControl, LinkError, Port, PortState};
 pub use ncm::{Counters, Function, RunningNcm, UserspaceNcm};
 pub use usb::{
-    Address, Attached, Bound, Holder, MAX_DESCRIPTORS, Netdev, UsbDevice, UsbError, UsbHost, named,
+    Address, Attached, Bound, Holder, MAX_DESCRIPTORS, Netdev, Phones, UsbDevice, UsbError, UsbHost, named,
 };
 
 /// The longest that a method of these traits takes.

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `sysfs` | what there is, without opening anything |
+//! | `readers` | reading it side by side |
 //! | `nusb` | open phones: control requests, configurations, bulk transfers |
 //! | `holders` | who else has a phone |
 //! | `hotplug` | when looking again is worth it |
@@ -11,6 +12,7 @@
 mod holders;
 mod hotplug;
 mod nusb;
+mod readers;
 mod sysfs;
 mod uevent;
 
@@ -19,9 +21,10 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use crate::ports::{Address, Attached, Holder, LONGEST, UsbError, UsbHost};
+use crate::ports::{Address, Holder, LONGEST, Phones, UsbError, UsbHost};
 use crate::privileges::Access;
 use holders::Processes;
+use readers::Readers;
 use sysfs::Sysfs;
 
 pub use hotplug::Watch;
@@ -39,6 +42,7 @@ pub struct Host {
 struct System {
     access: Access,
     sysfs: Sysfs,
+    readers: Readers,
     processes: Processes,
 }
 
@@ -48,7 +52,8 @@ impl Host {
     /// # Errors
     /// None today: a computer without USB has no phones until it gets some.
     pub fn new(access: Access) -> io::Result<Self> {
-        let system = System { access, sysfs: Sysfs::default(), processes: Processes::default() };
+        let (sysfs, readers, processes) = (Sysfs::default(), Readers::default(), Processes::default());
+        let system = System { access, sysfs, readers, processes };
         Ok(Self { system: Arc::new(system) })
     }
 }
@@ -61,9 +66,11 @@ impl UsbHost for Host {
         Ok(Watch::open())
     }
 
-    async fn list(&self) -> io::Result<Vec<Attached>> {
+    async fn list(&self) -> io::Result<Phones> {
         let system = Arc::clone(&self.system);
-        in_time(move || system.sysfs.phones()).await?
+        let addresses = in_time(move || system.sysfs.addresses()).await??;
+        let system = Arc::clone(&self.system);
+        Ok(self.system.readers.read(addresses, move |address| system.sysfs.phone(address)).await)
     }
 
     async fn open(&self, address: &Address) -> Result<Device, UsbError> {

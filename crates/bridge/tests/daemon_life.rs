@@ -5,6 +5,7 @@ mod desk;
 use std::time::Duration;
 
 use desk::{BRIDGE, Desk, OTHER, UDID, run};
+use iosmux_bridge::config::Settings;
 use iosmux_usb::Mode;
 use tokio::time::{Instant, sleep};
 
@@ -119,6 +120,29 @@ async fn two_phones_one_of_them_silent() {
     daemon.stop().await;
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(desk.state().modes, [3, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phone_that_the_kernel_does_not_show_stays_as_it_was_and_delays_no_other() {
+    let desk = Desk::new();
+    desk.plug("1-1", OTHER, &[]);
+    let mut daemon = run(&desk, "");
+    daemon.until_state("1-1", "joined").await;
+    daemon.states();
+    desk.state().phones.get_mut("1-1").unwrap().locked = true;
+    // A reload wants a look at each.
+    daemon.handle.reconfigure(Settings::default()).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(daemon.states(), [""; 0]);
+    let began = Instant::now();
+    desk.plug("1-2", UDID, &[]);
+    daemon.until_state("1-2", "joined").await;
+    assert!(began.elapsed() < Duration::from_secs(1), "the other one delayed it: {:?}", began.elapsed());
+    daemon.until_state("1-1", "joined").await;
+    desk.state().phones.get_mut("1-1").unwrap().locked = false;
+    desk.remove_bridge(BRIDGE);
+    assert_eq!(daemon.until_held("1-1").await.0, "bridge-missing");
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

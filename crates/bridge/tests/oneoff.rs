@@ -39,6 +39,13 @@ async fn what_is_wrong_has_a_name() {
     desk.plug("1-3", OTHER, &[UsbFault::ForgetMode { configured: false }]);
     let late = set_mode(&usb, &OTHER.parse().unwrap(), Mode::Ncm).await.unwrap_err();
     assert!(matches!(late, ModeError::Late { .. }));
+    desk.state().phones.get_mut("1-2").unwrap().locked = true;
+    let late = set_mode(&usb, &udid(), Mode::Ncm).await.unwrap_err();
+    assert!(
+        matches!(late, ModeError::Usb { source: UsbError::Late, .. }),
+        "it may be the one that is not shown"
+    );
+    desk.state().phones.get_mut("1-2").unwrap().locked = false;
     desk.state().may_open = false;
     let denied = set_mode(&usb, &udid(), Mode::Ncm).await.unwrap_err();
     assert!(matches!(&denied, ModeError::Usb { source: UsbError::Denied { .. }, .. }));

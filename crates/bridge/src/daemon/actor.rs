@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Ports;
 use super::attachment::{Attachment, Driver, Finished, Key, UnderWay, What};
 use super::handle::{Command, Happening};
-use super::look::{Look, phones};
+use super::look::{Found, Look, Looking, Warned, found, phones};
 use super::work::{Means, spawn};
 use crate::config::Settings;
 use crate::phone::{Action, Event, Machine, Memory, Outcome, Policy, Reason, State, Work};
@@ -22,7 +22,7 @@ use crate::state::{Phone, Report};
 
 /// How often the world is looked at though nothing told of a change.
 const UNASKED: Duration = Duration::from_secs(5);
-/// The same, when changes can't be followed.
+/// The same, when changes can't be followed or a phone is late.
 const POLLING: Duration = Duration::from_millis(250);
 
 /// What others see.
@@ -32,10 +32,6 @@ pub(super) struct Out {
     /// Whether the world was looked at, so that the report says something.
     pub(super) looked: bool,
 }
-
-/// What is on USB.
-type Found = io::Result<BTreeMap<Key, Attached>>;
-type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 type Results<U, N> = Finished<<U as UsbHost>::Device, <N as UserspaceNcm>::Running>;
 
@@ -56,8 +52,11 @@ pub(super) struct Actor<U: UsbHost, L: LinkControl, N: UserspaceNcm<Device = U::
     numbers: u64,
     /// Whether the world has to be looked at.
     stale: bool,
-    /// The look under way: sysfs makes one wait as long as a phone that does not answer is being asked by the kernel.
+    /// The look under way: sysfs may make one wait.
     looking: Option<Looking>,
+    /// Whether a phone was late at the last one, so that the next one is due soon.
+    late: bool,
+    warned: Warned,
     ending: bool,
 }
 
@@ -92,6 +91,8 @@ where
             numbers: 0,
             stale: true,
             looking: None,
+            late: false,
+            warned: Warned::default(),
             ending: false,
         })
     }
@@ -113,7 +114,7 @@ where
                 self.look();
             }
             let due = self.due();
-            let polling = self.usb.is_none() || self.links.is_none();
+            let polling = self.late || self.usb.is_none() || self.links.is_none();
             tokio::select! {
                 () = &mut shutdown, if !self.ending => self.end(),
                 found = found(&mut self.looking) => self.looked(found).await,
@@ -139,19 +140,25 @@ where
     }
 
     /// Hands every machine its picture.
-    async fn looked(&mut self, found: Found) {
+    async fn looked(&mut self, found: io::Result<Found>) {
         let found = match found {
             Ok(found) => found,
             Err(error) => return tracing::warn!(%error, "USB can't be looked at"),
         };
+        self.warned.of(&found);
+        self.late = found.any_is_late();
         let ports = self.ports.clone();
         let mut look = Look::new(&*ports);
         for key in self.phones.keys().cloned().collect::<Vec<_>>() {
             let Some(phone) = self.phones.get(&key) else { continue };
-            let picture = look.picture(&phone.machine, found.get(&key)).await;
+            if found.is_late(&phone.machine) {
+                continue;
+            }
+            let picture = look.picture(&phone.machine, found.phones.get(&key)).await;
             self.feed(&key, Event::Looked(Box::new(picture)));
         }
         let new = found
+            .phones
             .iter()
             .filter(|(key, _)| !self.phones.contains_key(key))
             .map(|(key, one)| (key.clone(), one));
@@ -366,14 +373,6 @@ where
 fn joined(machine: &Machine) -> Option<(String, String)> {
     let port = machine.picture().port.as_ref()?;
     Some((port.name.clone(), machine.wanted().bridge.clone()))
-}
-
-/// Waits for the end of a look.
-async fn found(looking: &mut Option<Looking>) -> Found {
-    let Some(look) = looking else { return pending().await };
-    let found = look.await;
-    *looking = None;
-    found
 }
 
 /// Waits for a change; when they are followed no longer the world is looked at more often instead.

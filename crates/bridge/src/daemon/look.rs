@@ -1,14 +1,16 @@
 //! Pictures of the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::io;
+use std::pin::Pin;
 
 use tokio::time::timeout;
 
 use super::Ports;
 use super::attachment::Key;
 use crate::phone::{Machine, Picture, Usb};
-use crate::ports::{Attached, Bridge, LONGEST, LinkControl, LinkError, Port, UsbHost};
+use crate::ports::{Address, Attached, Bridge, LONGEST, LinkControl, LinkError, Port, UsbHost};
 
 /// One look: what is on USB, and bridges as far as they were asked for.
 pub(super) struct Look<'a, U, L, N> {
@@ -23,15 +25,64 @@ struct Named {
     no_bridge: bool,
 }
 
+/// A look under way.
+pub(super) type Looking = Pin<Box<dyn Future<Output = io::Result<Found>> + Send>>;
+
+/// What is on USB.
+pub(super) struct Found {
+    pub(super) phones: BTreeMap<Key, Attached>,
+    /// See [`Phones::late`](crate::ports::Phones::late).
+    late: BTreeSet<Address>,
+}
+
+impl Found {
+    /// Whether a phone is late.
+    pub(super) fn any_is_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Whether this phone is: then what it was last seen as holds.
+    pub(super) fn is_late(&self, machine: &Machine) -> bool {
+        machine.picture().usb.as_ref().is_some_and(|usb| self.late.contains(&usb.address))
+    }
+}
+
+/// What was warned of, so that each address is warned of once.
+#[derive(Default)]
+pub(super) struct Warned(BTreeSet<Address>);
+
+impl Warned {
+    /// Warns of what is new in this.
+    pub(super) fn of(&mut self, found: &Found) {
+        let is_here = |address: &Address| {
+            found.late.contains(address) || found.phones.values().any(|phone| phone.address == *address)
+        };
+        self.0.retain(is_here);
+        for address in &found.late {
+            if self.0.insert(address.clone()) {
+                tracing::warn!(%address, "the kernel does not show a phone: a request that it does not answer is under way");
+            }
+        }
+    }
+}
+
+/// Waits for the end of a look.
+pub(super) async fn found(looking: &mut Option<Looking>) -> io::Result<Found> {
+    let Some(look) = looking else { return pending().await };
+    let found = look.await;
+    *looking = None;
+    found
+}
+
 /// The phones on USB, by which they are. Of two with one UDID, which one of them made up, the one of `known` stays.
 pub(super) async fn phones<U: UsbHost, L, N>(
     ports: &Ports<U, L, N>,
     known: impl Fn(&Key, &Attached) -> bool,
-) -> io::Result<BTreeMap<Key, Attached>> {
+) -> io::Result<Found> {
     let listed = timeout(LONGEST, ports.usb.list()).await;
     let listed = listed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let mut phones = BTreeMap::new();
-    for attached in listed {
+    for attached in listed.attached {
         let key = match attached.udid() {
             Ok(udid) => Key::Udid(udid),
             Err(_) => Key::Port(attached.address.id.clone()),
@@ -45,7 +96,7 @@ pub(super) async fn phones<U: UsbHost, L, N>(
         }
         phones.insert(key, attached);
     }
-    Ok(phones)
+    Ok(Found { phones, late: listed.late.into_iter().collect() })
 }
 
 impl<'a, U, L: LinkControl, N> Look<'a, U, L, N> {

@@ -142,6 +142,8 @@ impl Machine {
             // What was looked for is not worth an attempt: it is a name less in a sentence.
             (Work::FindMeddlers, _) => self.meddlers(now, Vec::new(), out),
             (Work::Inspect, _) => {}
+            // What there is to see was late, and that is not the phone's doing.
+            (Work::Look, Failure::Late) => self.begin(now, Work::Look, out),
             (work, failure) => self.fail(now, work.to_string(), failure.to_string(), out),
         }
     }

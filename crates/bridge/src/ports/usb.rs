@@ -45,6 +45,15 @@ pub struct Attached {
     pub netdevs: Vec<Netdev>,
 }
 
+/// Apple's phones and tablets that are attached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Phones {
+    /// Those that the kernel shows.
+    pub attached: Vec<Attached>,
+    /// Where those are that it does not show now: a request that a phone does not answer locks its attributes.
+    pub late: Vec<Address>,
+}
+
 impl Attached {
     /// Its UDID.
     ///
@@ -165,7 +174,7 @@ pub trait UsbHost: Send + Sync + 'static {
     ///
     /// # Errors
     /// When sysfs can't be read; a device that goes while it is read is left out.
-    fn list(&self) -> impl Future<Output = io::Result<Vec<Attached>>> + Send;
+    fn list(&self) -> impl Future<Output = io::Result<Phones>> + Send;
 
     /// Opens the node. The handle stays good until the phone leaves this address.
     ///

@@ -13,8 +13,11 @@ use super::report::{Phone, Report};
 /// # Errors
 /// When the system does not show its USB.
 pub async fn list(told: Option<Report>) -> io::Result<Report> {
-    let attached = Host::new(Access::Directly)?.list().await?;
-    Ok(merged(attached.iter().map(Phone::seen).collect(), told))
+    let phones = Host::new(Access::Directly)?.list().await?;
+    for address in phones.late {
+        tracing::error!(%address, "the kernel does not show a phone, which leaves a request unanswered: plug it in again");
+    }
+    Ok(merged(phones.attached.iter().map(Phone::seen).collect(), told))
 }
 
 /// What is seen, with what a daemon told of the same enumeration of the same phone.

@@ -2,7 +2,9 @@
 
 pub(crate) mod bulk;
 
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use iosmux_usb::descriptor::STRING;
 use iosmux_usb::mode::{GET_MODE, SET_MODE};
 use iosmux_usb::setup::{IN_VENDOR_DEVICE, Setup};
 use iosmux_usb::string;
+use nix::libc;
 use tokio::time::{sleep, timeout};
 
 use super::holders::{USBFS, node};
@@ -184,27 +187,20 @@ impl UsbDevice for Device {
 fn open(access: &Access, address: &Address) -> Result<::nusb::Device, UsbError> {
     let denied = || UsbError::Denied { node: node(address).display().to_string() };
     let action = "opening the phone";
+    // Not by the library's list of devices, for which it reads the strings of them all: each may be locked.
     let opened = match access {
-        Access::Directly => {
-            let mut devices = ::nusb::list_devices()
-                .wait()
-                .map_err(|error| UsbError::Io { action, source: io_error(&error) })?;
-            let is_it = |info: &::nusb::DeviceInfo| {
-                (info.busnum(), info.device_address()) == (address.bus, address.device)
-            };
-            devices.find(is_it).ok_or(UsbError::Gone)?.open().wait()
-        }
-        Access::Through(opener) => {
-            let node = opener.open(address.bus, address.device).map_err(|source| match source.kind() {
-                // Not there, or another device's.
-                io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => UsbError::Gone,
-                io::ErrorKind::PermissionDenied => denied(),
-                _ => UsbError::Io { action, source },
-            })?;
-            ::nusb::Device::from_fd(node).wait()
-        }
+        Access::Directly => File::options().read(true).write(true).open(node(address)).map(OwnedFd::from),
+        Access::Through(opener) => opener.open(address.bus, address.device),
     };
-    opened.map_err(|error| match error.kind() {
+    let file = opened.map_err(|source| match (source.kind(), source.raw_os_error()) {
+        // Not there, or another device's.
+        (io::ErrorKind::NotFound | io::ErrorKind::InvalidInput, _) | (_, Some(libc::ENODEV)) => {
+            UsbError::Gone
+        }
+        (io::ErrorKind::PermissionDenied, _) => denied(),
+        _ => UsbError::Io { action, source },
+    })?;
+    ::nusb::Device::from_fd(file).wait().map_err(|error| match error.kind() {
         ErrorKind::Disconnected | ErrorKind::NotFound => UsbError::Gone,
         ErrorKind::PermissionDenied => denied(),
         _ => UsbError::Io { action, source: io_error(&error) },

@@ -30,21 +30,20 @@ impl Default for Sysfs {
 }
 
 impl Sysfs {
-    /// Every phone. A computer without USB has none.
-    pub(crate) fn phones(&self) -> io::Result<Vec<Attached>> {
+    /// Where phones are, which waits for none of them. A computer without USB has none.
+    pub(crate) fn addresses(&self) -> io::Result<Vec<Address>> {
         let entries = match fs::read_dir(&self.devices) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut phones: Vec<_> = names.filter_map(|id| self.phone(&id)).collect();
-        phones.sort_by(|a, b| a.address.cmp(&b.address));
-        Ok(phones)
+        Ok(names.filter_map(|id| self.address(&id)).collect())
     }
 
-    /// The phone of this name; none when it is another device, or goes while it is read.
-    pub(crate) fn phone(&self, id: &str) -> Option<Attached> {
-        let address = self.address(id)?;
+    /// The phone at this address; none when it goes while it is read. Some attributes are locked while a request to it is
+    /// under way.
+    pub(crate) fn phone(&self, address: Address) -> Option<Attached> {
+        let id = &address.id;
         let folder = self.devices.join(id);
         let descriptors = read(&folder.join("descriptors"), MAX_DESCRIPTORS).ok()?;
         let interfaces = interfaces(&folder, id);
@@ -218,6 +217,11 @@ pub(crate) mod tests {
             computer
         }
 
+        fn phones(&self) -> Vec<Attached> {
+            let addresses = self.sysfs.addresses().unwrap();
+            addresses.into_iter().filter_map(|address| self.sysfs.phone(address)).collect()
+        }
+
         pub(crate) fn path(&self, path: &str) -> PathBuf {
             self.folder.path().join(path)
         }
@@ -234,7 +238,7 @@ pub(crate) mod tests {
         let computer = Computer::with_a_phone();
         computer.write("devices/1-3/idVendor", "1d6b\n");
         computer.write("devices/usb1/idVendor", "05ac\n");
-        let phones = computer.sysfs.phones().unwrap();
+        let phones = computer.phones();
         let netdev = Netdev {
             interface: 4,
             index: 12,
@@ -256,13 +260,13 @@ pub(crate) mod tests {
     #[test]
     fn a_computer_without_usb_has_no_phones() {
         let sysfs = Sysfs { devices: "/nowhere".into(), udev: "/nowhere".into() };
-        assert_eq!(sysfs.phones().unwrap(), []);
+        assert_eq!(sysfs.addresses().unwrap(), []);
     }
 
     #[test]
     fn udev_has_named_a_netdev_when_it_is_done_with_it() {
         let computer = Computer::with_a_phone();
-        let named = || computer.sysfs.phones().unwrap()[0].netdevs[0].named;
+        let named = || computer.phones()[0].netdevs[0].named;
         assert!(named(), "there is no udev");
         computer.write("udev/control", "");
         assert!(!named(), "udev has not seen it yet");
@@ -278,7 +282,7 @@ pub(crate) mod tests {
     fn an_unconfigured_phone_has_no_configuration() {
         let computer = Computer::with_a_phone();
         computer.write("devices/1-2/bConfigurationValue", "\n");
-        assert_eq!(computer.sysfs.phones().unwrap()[0].configuration, None);
+        assert_eq!(computer.phones()[0].configuration, None);
     }
 
     #[test]
@@ -286,7 +290,7 @@ pub(crate) mod tests {
         let computer = Computer::with_a_phone();
         computer.write("devices/1-2/serial", &"../".repeat(4096));
         computer.write("devices/1-2/descriptors", &"x".repeat(MAX_DESCRIPTORS + 1));
-        let phone = &computer.sysfs.phones().unwrap()[0];
+        let phone = &computer.phones()[0];
         assert_eq!(phone.serial.as_ref().unwrap().len(), SERIAL);
         assert_eq!(phone.descriptors.len(), MAX_DESCRIPTORS);
     }

@@ -44,6 +44,8 @@ pub(crate) struct Plugged {
     pub(crate) netdevs: BTreeMap<u8, u32>,
     /// Whether it answers nothing any more.
     pub(crate) silent: bool,
+    /// Whether the kernel makes who reads its attributes wait.
+    pub(crate) locked: bool,
     /// Who has an interface of it.
     pub(crate) holders: Vec<Holder>,
 }
@@ -154,8 +156,14 @@ impl Desk {
         let mut config = DeviceConfig::new(udid.parse::<Udid>().unwrap());
         config.faults = faults.to_vec();
         let device = Device::new(config);
-        let plugged =
-            Plugged { device, number: None, netdevs: BTreeMap::new(), silent: false, holders: Vec::new() };
+        let plugged = Plugged {
+            device,
+            number: None,
+            netdevs: BTreeMap::new(),
+            silent: false,
+            locked: false,
+            holders: Vec::new(),
+        };
         self.state().phones.insert(id.to_owned(), plugged);
         self.arrive(id, Mode::Initial);
     }

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use iosmux_bridge::ports::{Address, Attached, Changes, Holder, Netdev, UsbDevice, UsbError, UsbHost};
+use iosmux_bridge::ports::{
+    Address, Attached, Changes, Holder, Netdev, Phones, UsbDevice, UsbError, UsbHost,
+};
 use iosmux_usb::Setup;
 use iosmux_usb::mode::{GET_MODE, Mode};
 use tokio::sync::watch;
@@ -31,15 +33,21 @@ impl UsbHost for FakeUsb {
         Ok(FakeChanges(self.0.changes.subscribe()))
     }
 
-    async fn list(&self) -> io::Result<Vec<Attached>> {
+    async fn list(&self) -> io::Result<Phones> {
         let takes = self.0.state().sysfs_takes;
         tokio::time::sleep(takes).await;
         let state = self.0.state();
-        let attached = |(id, phone): (&String, &Plugged)| {
-            let number = phone.number?;
-            Some(attached(&state, id, number, phone))
-        };
-        Ok(state.phones.iter().filter_map(attached).collect())
+        let mut phones = Phones::default();
+        for (id, phone) in &state.phones {
+            match phone.number {
+                Some(number) if phone.locked => {
+                    phones.late.push(Address { id: id.clone(), bus: 1, device: number });
+                }
+                Some(number) => phones.attached.push(attached(&state, id, number, phone)),
+                None => {}
+            }
+        }
+        Ok(phones)
     }
 
     async fn open(&self, address: &Address) -> Result<FakeDevice, UsbError> {

@@ -72,6 +72,15 @@ fn a_lost_answer_is_consent_until_the_bus_says_otherwise() {
     }
 }
 
+#[test]
+fn a_look_that_is_late_is_no_failure_of_the_phone() {
+    let mut world = World::new();
+    world.failures = (0..20).map(|_| (Work::Look, Failure::Late)).collect();
+    world.look().leave_bus().come_back(true).pass(SECOND);
+    assert_eq!((world.state(), world.entered.contains(&State::Held)), (State::Joined, false));
+    assert_eq!(world.failures, []);
+}
+
 /// A phone is switched, and switched back as soon as it is there, for as often as it takes.
 fn fight(mut world: World, shows: bool) -> (World, usize) {
     let mut switches = 0;
