@@ -5,10 +5,12 @@
 //! | `sysfs` | what there is, without opening anything |
 //! | `readers` | reading it side by side |
 //! | `nusb` | open phones: control requests, configurations, bulk transfers |
+//! | `aside` | what may block at its end |
 //! | `holders` | who else has a phone |
 //! | `hotplug` | when looking again is worth it |
 //! | `uevent` | messages of the kernel and of udev, read |
 
+mod aside;
 mod holders;
 mod hotplug;
 mod nusb;

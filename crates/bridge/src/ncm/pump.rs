@@ -109,6 +109,11 @@ impl<'t, I: BulkIn, O: BulkOut, F: Frames> Pump<'t, I, O, F> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// Ends it: the transfers, which may not be over.
+    pub(crate) fn into_transfers(self) -> (I, O) {
+        (self.incoming, self.outgoing)
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<PumpError> {
         for _ in 0..TURN {
             let (received, sent) = match (self.receive(cx), self.send(cx)) {

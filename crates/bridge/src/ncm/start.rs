@@ -53,14 +53,15 @@ async fn start(device: &Device, function: Function) -> Result<Running, UsbError>
     let mac = Mac::from_string_descriptor(&mac).map_err(|error| wrong("reading iMACAddress", error))?;
     let (size, parameters) = agree(&device, function.control).await?;
     claimed.start(&device).await?;
-    let (incoming, outgoing) = claimed.endpoints(size)?;
-    let input = Input { size, max_segment: function.ethernet.max_segment };
-    let max_packet = u16::try_from(outgoing.max_packet()).unwrap_or(u16::MAX);
-    let layout = output(&parameters, max_packet);
     let tap = Tap::open().map_err(|source| UsbError::Io { action: "making a TAP interface", source })?;
     let index = tap.index();
     let links = Links::open().map_err(|source| UsbError::Io { action: "asking netlink", source })?;
     links.set_mac(index, mac.0).await.map_err(link_error)?;
+    // Last: transfers that are under way are to be ended, which a failure would not.
+    let (incoming, outgoing) = claimed.endpoints(size)?;
+    let input = Input { size, max_segment: function.ethernet.max_segment };
+    let max_packet = u16::try_from(outgoing.max_packet()).unwrap_or(u16::MAX);
+    let layout = output(&parameters, max_packet);
     tracing::info!(%mac, index, input = size, output = layout.max_size, "the userspace driver runs the function");
 
     let tally = Arc::new(Tally::default());
@@ -68,15 +69,12 @@ async fn start(device: &Device, function: Function) -> Result<Running, UsbError>
     let carrying = {
         let tally = Arc::clone(&tally);
         async move {
-            let error = {
-                let mut pump = Pump::new((incoming, outgoing, tap), input, layout, &tally);
-                tokio::select! {
-                    error = pump.run() => Some(error),
-                    _ = stopped => None,
-                }
+            let mut pump = Pump::new((incoming, outgoing, tap), input, layout, &tally);
+            let error = tokio::select! {
+                error = pump.run() => Some(error),
+                _ = stopped => None,
             };
-            // The endpoints are gone: now the interfaces can go back to the kernel.
-            claimed.release().await;
+            claimed.release(pump.into_transfers()).await;
             match error {
                 Some(error) => usb_error(&device, error).await,
                 None => wrong("carrying frames", "it was stopped"),
@@ -114,7 +112,7 @@ fn output(parameters: &NtbParameters, max_packet: u16) -> Layout {
     layout
 }
 
-/// A function that is carried.
+/// A function that is carried. Dropping this asks for its end, in which the interfaces go back to the kernel.
 #[derive(Debug)]
 pub struct Running {
     index: u32,
@@ -143,16 +141,8 @@ impl RunningNcm for Running {
     async fn stop(mut self) {
         drop(self.stop.take());
         if let Some(task) = &mut self.task {
-            // When it takes longer, dropping this ends it.
+            // When it takes longer, it goes on by itself.
             let _ = timeout(LONGEST, task).await;
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
         }
     }
 }

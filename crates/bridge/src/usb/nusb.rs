@@ -15,11 +15,12 @@ use iosmux_usb::mode::{GET_MODE, SET_MODE};
 use iosmux_usb::setup::{IN_VENDOR_DEVICE, Setup};
 use iosmux_usb::string;
 use nix::libc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use super::aside::Aside;
 use super::holders::{USBFS, node};
 use super::{System, in_time};
-use crate::ports::{Address, Bound, LONGEST, UsbDevice, UsbError};
+use crate::ports::{Address, Bound, UsbDevice, UsbError};
 use crate::privileges::Access;
 
 /// The longest wait for the answer to a request. A phone answers in a few ms; one that boots may take longer.
@@ -28,9 +29,12 @@ const ANSWER: Duration = Duration::from_secs(1);
 const SEEN_GONE: Duration = Duration::from_millis(500);
 
 /// An open phone. Its node stays open, for all uses of it, until the last of its copies is dropped.
+///
+/// The kernel lets one request to a phone happen at a time, and makes whoever submits another one, or closes the node, wait
+/// for that: all of it is done in threads that may block.
 #[derive(Debug, Clone)]
 pub struct Device {
-    handle: ::nusb::Device,
+    handle: Arc<Aside<::nusb::Device>>,
     address: Address,
     system: Arc<System>,
 }
@@ -38,7 +42,7 @@ pub struct Device {
 impl Device {
     pub(super) async fn open(system: Arc<System>, address: Address) -> Result<Self, UsbError> {
         let opening = move || {
-            let handle = open(&system.access, &address)?;
+            let handle = Arc::new(Aside::new(open(&system.access, &address)?));
             // Between the look at sysfs and the open another device may have got the number.
             if !system.sysfs.is_at(&address) {
                 return Err(UsbError::Gone);
@@ -53,22 +57,32 @@ impl Device {
         Self::open(Arc::clone(&self.system), self.address.clone()).await
     }
 
+    fn handle(&self) -> Result<&::nusb::Device, UsbError> {
+        self.handle.get().ok_or(UsbError::Gone)
+    }
+
     /// A request with an answer.
     pub(crate) async fn ask(&self, action: &'static str, setup: Setup) -> Result<Vec<u8>, UsbError> {
         let Setup { request_type, request, value, index, length } = setup;
         let (control_type, recipient) = parts(request_type);
         let asked = ControlIn { control_type, recipient, request, value, index, length };
-        let answered = timeout(LONGEST, self.handle.control_in(asked, ANSWER).into_future()).await;
-        self.outcome(action, answered.unwrap_or(Err(TransferError::Cancelled))).await
+        let this = self.clone();
+        let asking = move || Ok(this.handle()?.control_in(asked, ANSWER).wait());
+        let answered = in_time(asking).await.map_err(late(action))??;
+        self.outcome(action, answered).await
     }
 
     /// A request with data for the phone.
     pub(crate) async fn tell(&self, action: &'static str, setup: Setup, data: &[u8]) -> Result<(), UsbError> {
         let Setup { request_type, request, value, index, .. } = setup;
         let (control_type, recipient) = parts(request_type);
-        let told = ControlOut { control_type, recipient, request, value, index, data };
-        let answered = timeout(LONGEST, self.handle.control_out(told, ANSWER).into_future()).await;
-        self.outcome(action, answered.unwrap_or(Err(TransferError::Cancelled))).await
+        let (this, data) = (self.clone(), data.to_vec());
+        let telling = move || {
+            let told = ControlOut { control_type, recipient, request, value, index, data: &data };
+            Ok(this.handle()?.control_out(told, ANSWER).wait())
+        };
+        let answered = in_time(telling).await.map_err(late(action))??;
+        self.outcome(action, answered).await
     }
 
     async fn outcome<T>(
@@ -101,7 +115,7 @@ impl Device {
     async fn claim(&self, interface: u8) -> Result<::nusb::Interface, UsbError> {
         let this = self.clone();
         let claiming = move || {
-            let claimed = this.handle.detach_and_claim_interface(interface).wait();
+            let claimed = this.handle()?.detach_and_claim_interface(interface).wait();
             claimed.map_err(|error| this.refused("claiming an interface", &error))
         };
         in_time(claiming).await.map_err(late("claiming an interface"))?
@@ -118,7 +132,8 @@ impl Device {
         if bound.iter().any(|bound| bound.driver == USBFS) {
             return Err(self.busy(&bound));
         }
-        let detach = |bound: &&Bound| match self.handle.detach_kernel_driver(bound.interface) {
+        let handle = self.handle()?;
+        let detach = |bound: &&Bound| match handle.detach_kernel_driver(bound.interface) {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(%error, interface = bound.interface, driver = bound.driver, "not detached");
@@ -126,11 +141,11 @@ impl Device {
             }
         };
         let detached: Vec<_> = bound.iter().filter(detach).collect();
-        self.handle.set_configuration(value).wait().map_err(|error| {
+        handle.set_configuration(value).wait().map_err(|error| {
             let error = self.refused("setting the configuration", &error);
             for bound in &detached {
                 // A driver of two interfaces has taken the second one back with the first.
-                let attached = self.handle.attach_kernel_driver(bound.interface);
+                let attached = handle.attach_kernel_driver(bound.interface);
                 tracing::debug!(?attached, interface = bound.interface, driver = bound.driver, "given back");
             }
             error

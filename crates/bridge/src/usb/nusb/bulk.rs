@@ -2,27 +2,30 @@
 
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use ::nusb::transfer::{Buffer, Bulk, In, Out, TransferError};
+use ::nusb::transfer::{Buffer, Bulk, EndpointDirection, In, Out, TransferError};
 use ::nusb::{Endpoint, Interface, MaybeFuture as _};
-use tokio::runtime::Handle;
 
 use super::{Device, io_error, late};
 use crate::ncm::transfer::{BulkIn, BulkOut, TransferFailure};
 use crate::ports::{Function, UsbError};
+use crate::usb::aside::Aside;
 use crate::usb::in_time;
 
 /// Transfers that wait for the phone at a time: while one is read, the others are filled.
 const QUEUED_IN: usize = 4;
 /// Transfers that are on their way to the phone at a time.
 const QUEUED_OUT: usize = 4;
+/// The longest wait for the end of a transfer that was cancelled. The kernel waits for a mute phone for 5 s.
+const DRAINING: Duration = Duration::from_secs(10);
 /// Failures in a row that are taken for disturbances on the wire.
 const DISTURBANCES: u32 = 8;
 
 /// A function's interfaces, claimed, until [`release`](Self::release).
 pub(crate) struct Claimed {
     /// The control interface, which class requests name, and the data interface; none once released.
-    held: Option<(Interface, Interface)>,
+    held: Aside<(Interface, Interface)>,
     function: Function,
 }
 
@@ -31,7 +34,7 @@ impl Claimed {
     pub(crate) async fn new(device: &Device, function: Function) -> Result<Self, UsbError> {
         let control = device.claim(function.control).await?;
         let data = device.claim(function.data).await?;
-        let claimed = Self { held: Some((control, data)), function };
+        let claimed = Self { held: Aside::new((control, data)), function };
         claimed.alternate(device, 0).await?;
         Ok(claimed)
     }
@@ -60,25 +63,28 @@ impl Claimed {
     }
 
     /// Gives them back to the kernel. Its driver may ask the phone at once, and a phone that is mute makes that last for seconds.
-    pub(crate) async fn release(mut self) {
+    pub(crate) async fn release(mut self, (mut incoming, mut outgoing): (Incoming, Outgoing)) {
         let held = self.held.take();
-        if in_time(move || drop(held)).await.is_err() {
+        let give_back = move || {
+            drain(&mut incoming.endpoint);
+            drain(&mut outgoing.endpoint);
+            drop((incoming, outgoing, held));
+        };
+        if in_time(give_back).await.is_err() {
             tracing::debug!("the kernel is still taking the interfaces back");
         }
     }
 
     fn data(&self) -> Result<&Interface, UsbError> {
-        self.held.as_ref().map(|(_, data)| data).ok_or(UsbError::Gone)
+        self.held.get().map(|(_, data)| data).ok_or(UsbError::Gone)
     }
 }
 
-impl Drop for Claimed {
-    /// Where nobody waits: other phones must not.
-    fn drop(&mut self) {
-        if let (Some(held), Ok(runtime)) = (self.held.take(), Handle::try_current()) {
-            runtime.spawn_blocking(move || drop(held));
-        }
-    }
+/// Ends an endpoint's transfers, and waits until they have: one that ends later may be the last to have the interface, and gives
+/// it back on the library's thread for all phones.
+fn drain<D: EndpointDirection>(endpoint: &mut Endpoint<Bulk, D>) {
+    endpoint.cancel_all();
+    while endpoint.pending() > 0 && endpoint.wait_next_complete(DRAINING).is_some() {}
 }
 
 /// Blocks from the phone.
