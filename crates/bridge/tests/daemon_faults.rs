@@ -57,6 +57,31 @@ async fn work_that_panics_is_told_as_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kernel_that_can_not_be_asked_for_the_bridge_is_no_missing_bridge() {
+    let desk = Desk::new();
+    desk.state().no_netlink = true;
+    desk.plug("1-2", UDID, &[]);
+    let mut daemon = run(&desk, "");
+    let (name, text) = daemon.until_held("1-2").await;
+    assert_eq!(name, "failing");
+    assert!(
+        text.starts_with("asking the kernel for virbr0 and its ports failed once: asking netlink"),
+        "{text}"
+    );
+    desk.change(|state| state.no_netlink = false);
+    daemon.until_state("1-2", "joined").await;
+
+    daemon.states();
+    desk.change(|state| state.no_netlink = true);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(daemon.states(), [""; 0], "what was there before holds");
+    desk.state().no_netlink = false;
+    desk.remove_bridge(BRIDGE);
+    assert_eq!(daemon.until_held("1-2").await.0, "bridge-missing");
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_phone_is_waited_for_and_not_for_ever() {
     let desk = Desk::new();
     desk.plug("1-2", UDID, &[UsbFault::SlowReenumeration(Duration::from_secs(8))]);

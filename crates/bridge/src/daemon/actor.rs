@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Ports;
 use super::attachment::{Attachment, Driver, Finished, Key, UnderWay, What};
 use super::handle::{Command, Happening};
-use super::look::{Found, Look, Looking, Warned, found, phones};
+use super::look::{Bridges, Found, Look, Looking, Warned, found, phones};
 use super::work::{Means, spawn};
 use crate::config::Settings;
 use crate::phone::{Action, Event, Machine, Memory, Outcome, Policy, Reason, State, Work};
@@ -57,6 +57,7 @@ pub(super) struct Actor<U: UsbHost, L: LinkControl, N: UserspaceNcm<Device = U::
     /// Whether a phone was late at the last one, so that the next one is due soon.
     late: bool,
     warned: Warned,
+    bridges: Bridges,
     ending: bool,
 }
 
@@ -93,6 +94,7 @@ where
             looking: None,
             late: false,
             warned: Warned::default(),
+            bridges: Bridges::new(),
             ending: false,
         })
     }
@@ -148,7 +150,7 @@ where
         self.warned.of(&found);
         self.late = found.any_is_late();
         let ports = self.ports.clone();
-        let mut look = Look::new(&*ports);
+        let mut look = Look::new(&*ports, std::mem::take(&mut self.bridges));
         for key in self.phones.keys().cloned().collect::<Vec<_>>() {
             let Some(phone) = self.phones.get(&key) else { continue };
             if found.is_late(&phone.machine) {
@@ -171,6 +173,7 @@ where
             let picture = look.picture(&phone.machine, Some(attached)).await;
             self.feed(&key, Event::Looked(Box::new(picture)));
         }
+        self.bridges = look.end();
         self.out.looked = true;
     }
 

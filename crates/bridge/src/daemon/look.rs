@@ -10,19 +10,24 @@ use tokio::time::timeout;
 use super::Ports;
 use super::attachment::Key;
 use crate::phone::{Machine, Picture, Usb};
-use crate::ports::{Address, Attached, Bridge, LONGEST, LinkControl, LinkError, Port, UsbHost};
+use crate::ports::{Address, Attached, Bridge, LONGEST, LinkControl, LinkError, UsbHost};
 
-/// One look: what is on USB, and bridges as far as they were asked for.
+/// One look at links, as far as they were asked for.
 pub(super) struct Look<'a, U, L, N> {
     ports: &'a Ports<U, L, N>,
-    bridges: BTreeMap<String, Named>,
+    bridges: Bridges,
+    before: Bridges,
 }
 
-/// What has a bridge's name: the bridge, or an interface that is none.
+/// What has a bridge's name, by it.
+pub(super) type Bridges = BTreeMap<String, Named>;
+
+/// The bridge, an interface that is none, or why the kernel could not be asked.
 #[derive(Clone, Default)]
-struct Named {
+pub(super) struct Named {
     bridge: Option<Bridge>,
     no_bridge: bool,
+    unknown: Option<String>,
 }
 
 /// A look under way.
@@ -100,21 +105,30 @@ pub(super) async fn phones<U: UsbHost, L, N>(
 }
 
 impl<'a, U, L: LinkControl, N> Look<'a, U, L, N> {
-    /// A new one.
-    pub(super) fn new(ports: &'a Ports<U, L, N>) -> Self {
-        Self { ports, bridges: BTreeMap::new() }
+    /// A new one, after one that found these bridges.
+    pub(super) fn new(ports: &'a Ports<U, L, N>, before: Bridges) -> Self {
+        Self { ports, bridges: Bridges::new(), before }
     }
 
-    /// The picture for a machine.
+    /// The bridges that it found.
+    pub(super) fn end(self) -> Bridges {
+        self.bridges
+    }
+
+    /// The picture for a machine. Where the kernel can't be asked, what was there before holds.
     pub(super) async fn picture(&mut self, machine: &Machine, attached: Option<&Attached>) -> Picture {
         let usb = attached.map(Usb::read);
         let index = usb.as_ref().and_then(|usb| machine.interface(usb));
         let port = match index {
-            Some(index) => self.port(index).await,
-            None => None,
+            Some(index) => answered(self.ports.links.port(index), "an interface").await.or_else(|problem| {
+                let before = machine.picture().port.clone().filter(|port| port.index == index);
+                before.map(Some).ok_or(problem)
+            }),
+            None => Ok(None),
         };
-        let Named { bridge, no_bridge } = self.named(&machine.wanted().bridge).await;
-        Picture { usb, bridge, no_bridge, port }
+        let Named { bridge, no_bridge, unknown } = self.named(&machine.wanted().bridge).await;
+        let unknown = unknown.or(port.as_ref().err().cloned());
+        Picture { usb, bridge, no_bridge, port: port.ok().flatten(), unknown }
     }
 
     async fn named(&mut self, name: &str) -> Named {
@@ -123,31 +137,29 @@ impl<'a, U, L: LinkControl, N> Look<'a, U, L, N> {
         }
         let question = async {
             match self.ports.links.bridge(name).await {
-                Err(LinkError::NoBridge) => Ok(Named { bridge: None, no_bridge: true }),
-                found => found.map(|bridge| Named { bridge, no_bridge: false }),
+                Err(LinkError::NoBridge) => Ok(Named { no_bridge: true, ..Named::default() }),
+                found => found.map(|bridge| Named { bridge, ..Named::default() }),
             }
         };
-        let found = answered(question, "a bridge").await.unwrap_or_default();
+        let before = self.before.get(name).filter(|before| before.unknown.is_none());
+        let found = answered(question, "a bridge").await.unwrap_or_else(|problem| {
+            before.cloned().unwrap_or_else(|| Named { unknown: Some(problem), ..Named::default() })
+        });
         self.bridges.insert(name.to_owned(), found.clone());
         found
     }
-
-    async fn port(&self, index: u32) -> Option<Port> {
-        answered(self.ports.links.port(index), "an interface").await.flatten()
-    }
 }
 
-/// What could not be found out is as if it was not there: it is looked for again.
-async fn answered<T>(question: impl Future<Output = Result<T, LinkError>>, what: &'static str) -> Option<T> {
-    match timeout(LONGEST, question).await {
-        Ok(Ok(answer)) => Some(answer),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, what, "the kernel can't be asked");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(what, "the kernel does not answer");
-            None
-        }
-    }
+/// The answer, or why there is none: it is looked for again.
+async fn answered<T>(
+    question: impl Future<Output = Result<T, LinkError>>,
+    what: &'static str,
+) -> Result<T, String> {
+    let problem = match timeout(LONGEST, question).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the kernel does not answer".to_owned(),
+    };
+    tracing::warn!(problem, what, "the kernel can't be asked");
+    Err(problem)
 }

@@ -119,6 +119,10 @@ impl Machine {
     }
 
     fn reach_bridge(&mut self, now: Duration, index: u32, out: &mut Vec<Action>) {
+        if let Some(text) = self.picture.unknown.clone() {
+            let what = format!("asking the kernel for {} and its ports", self.wanted.bridge);
+            return self.held(now, Reason::Failing { what, text, attempts: 1 }, out);
+        }
         let Some(port) = self.picture.port.clone().filter(|port| port.index == index) else {
             if !self.is_over(now, Wait::Port, self.policy.netdev) {
                 return self.enter(State::Configured, None, out);

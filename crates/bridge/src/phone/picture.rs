@@ -15,6 +15,8 @@ pub struct Picture {
     pub no_bridge: bool,
     /// The interface that [`Usb::interface`] names, or the userspace driver's.
     pub port: Option<Port>,
+    /// Why the kernel could not be asked for one of them, where nothing is known from before.
+    pub unknown: Option<String>,
 }
 
 /// A phone on USB.

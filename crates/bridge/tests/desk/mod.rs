@@ -54,6 +54,8 @@ pub(crate) struct Plugged {
 pub(crate) struct State {
     pub(crate) phones: BTreeMap<String, Plugged>,
     pub(crate) bridges: BTreeMap<String, Bridge>,
+    /// Whether netlink fails.
+    pub(crate) no_netlink: bool,
     /// Interfaces that are no bridges.
     pub(crate) others: BTreeSet<String>,
     pub(crate) ports: BTreeMap<u32, Port>,
@@ -94,6 +96,7 @@ impl Desk {
         let state = State {
             phones: BTreeMap::new(),
             bridges: BTreeMap::new(),
+            no_netlink: false,
             others: BTreeSet::new(),
             ports: BTreeMap::new(),
             binds_private: true,

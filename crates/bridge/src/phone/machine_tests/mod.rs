@@ -134,6 +134,7 @@ impl World {
             usb: self.here.then_some(usb),
             bridge: self.bridge.map(bridge),
             no_bridge: self.no_bridge,
+            unknown: None,
             port: index.map(|index| Port {
                 index,
                 name: "iosmux0".to_owned(),
