@@ -53,7 +53,7 @@ async fn start(device: &Device, function: Function) -> Result<Running, UsbError>
     let mac = Mac::from_string_descriptor(&mac).map_err(|error| wrong("reading iMACAddress", error))?;
     let (size, parameters) = agree(&device, function.control).await?;
     claimed.start(&device).await?;
-    let tap = Tap::open().map_err(|source| UsbError::Io { action: "making a TAP interface", source })?;
+    let tap = Tap::open()?;
     let index = tap.index();
     let links = Links::open().map_err(|source| UsbError::Io { action: "asking netlink", source })?;
     links.set_mac(index, mac.0).await.map_err(link_error)?;

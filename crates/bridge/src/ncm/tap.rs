@@ -14,9 +14,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::transfer::Frames;
+use crate::phone::TUN;
+use crate::ports::UsbError;
 
-/// Where interfaces are made.
-const TUN: &str = "/dev/net/tun";
 /// What interfaces of the userspace driver are called; the kernel chooses the number.
 const NAME: &CStr = c"iosmuxu%d";
 
@@ -33,15 +33,38 @@ pub(super) struct Tap {
 impl Tap {
     /// Makes it, down and without an address; its MTU is that of Ethernet, and the phone's (protocol.md §1.6). Needs
     /// CAP_NET_ADMIN and /dev/net/tun.
-    pub(super) fn open() -> io::Result<Self> {
-        let file = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(TUN)?;
-        let index = make(&file)?;
+    pub(super) fn open() -> Result<Self, UsbError> {
+        let file = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(TUN);
+        let file = file.map_err(not_opened)?;
+        let index = make(&file).map_err(not_made)?;
+        Self::of(index, file).map_err(not_made)
+    }
+
+    fn of(index: u32, file: File) -> io::Result<Self> {
         let gone = register(file.try_clone()?, Interest::PRIORITY)?;
         Ok(Self { index, gone, file: register(file, Interest::READABLE)? })
     }
 
     pub(super) fn index(&self) -> u32 {
         self.index
+    }
+}
+
+fn not_opened(source: io::Error) -> UsbError {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        UsbError::Denied { node: TUN.to_owned() }
+    } else {
+        // The name tells what to do next.
+        UsbError::Io { action: "opening /dev/net/tun", source }
+    }
+}
+
+fn not_made(source: io::Error) -> UsbError {
+    const ACTION: &str = "making a TAP interface";
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        UsbError::Right { action: ACTION }
+    } else {
+        UsbError::Io { action: ACTION, source }
     }
 }
 
@@ -112,4 +135,35 @@ fn is_refusal(error: &io::Error) -> bool {
 fn register(file: File, interest: Interest) -> io::Result<AsyncFd<File>> {
     // SAFETY: a File owns its descriptor, which nobody replaces or closes while it is registered: AsyncFd owns the File.
     Ok(unsafe { AsyncFd::register_with_interest(file, interest) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phone::{Failure, Reason};
+
+    fn failure(error: UsbError) -> Reason {
+        match Failure::from(error) {
+            Failure::Denied { what } => Reason::Denied { what },
+            other => {
+                let (what, attempts) = ("starting the userspace driver".to_owned(), 5);
+                Reason::Failing { what, text: other.to_string(), attempts }
+            }
+        }
+    }
+
+    #[test]
+    fn what_keeps_an_interface_from_being_made_is_told_with_what_helps() {
+        let told = |error| {
+            let reason = failure(error);
+            format!("{}: {} | {}", reason.name(), reason.text(), reason.next_step())
+        };
+        let refusals = [
+            not_opened(io::ErrorKind::PermissionDenied.into()),
+            not_opened(Errno::ENOENT.into()),
+            not_made(Errno::EPERM.into()),
+            not_made(Errno::EBUSY.into()),
+        ];
+        insta::assert_snapshot!(refusals.map(told).join("\n"));
+    }
 }

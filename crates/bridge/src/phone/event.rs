@@ -150,6 +150,7 @@ impl From<UsbError> for Failure {
         match error {
             UsbError::Gone => Self::Gone,
             UsbError::Denied { node } => Self::Denied { what: format!("{node} may not be opened") },
+            UsbError::Right { .. } => Self::Denied { what: error.to_string() },
             UsbError::Busy { holders } => Self::Busy { holders },
             UsbError::Refused => Self::Refused,
             UsbError::Late => Self::Late,

@@ -37,4 +37,5 @@ pub use memory::Memory;
 pub use picture::{Layout, Ncm, Picture, Usb};
 pub use policy::{Driver, Policy, RE_ENUMERATION, Wanted};
 pub use reason::Reason;
+pub(crate) use reason::TUN;
 pub use state::State;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::ports::{Holder, PortState, named};
 
+/// Where TAP interfaces are made.
+pub(crate) const TUN: &str = "/dev/net/tun";
+
 /// Why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
@@ -247,6 +250,15 @@ impl Reason {
             }
             Self::Denied { what } if what.contains("CAP_NET_ADMIN") => {
                 "run it from its unit, which grants that, or with sudo".to_owned()
+            }
+            Self::Denied { what } if what.contains(TUN) => {
+                format!(
+                    "let this user open it, as udev lets everybody (`chmod 0666 {TUN}`), and its unit (DeviceAllow={TUN} rw), \
+                     or run with sudo; it is tried again by itself"
+                )
+            }
+            Self::Failing { text, .. } if text.contains(TUN) => {
+                "load its module (`modprobe tun`); it is tried again by itself".to_owned()
             }
             Self::Denied { .. } => {
                 "install the udev rule of iosmux (docs/bridge.md) and plug it in again, or run with sudo; it is tried again by \

@@ -33,7 +33,7 @@ pub trait UserspaceNcm: Send + Sync + 'static {
     /// iMACAddress, and carries frames. The handle it is given may be closed by the caller later; it has its own.
     ///
     /// # Errors
-    /// [`UsbError`]; TAP's as [`UsbError::Io`].
+    /// [`UsbError`]; [`UsbError::Right`] and [`UsbError::Denied`] also of TAP.
     fn start(
         &self,
         device: &Self::Device,

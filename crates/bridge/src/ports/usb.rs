@@ -127,6 +127,12 @@ pub enum UsbError {
         /// Which.
         node: String,
     },
+    /// A right is missing.
+    #[error("{action} needs CAP_NET_ADMIN")]
+    Right {
+        /// What was tried, e.g. `making a TAP interface`.
+        action: &'static str,
+    },
     /// An interface is claimed.
     #[error("the phone is in use by {}", named(.holders))]
     Busy {
