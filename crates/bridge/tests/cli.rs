@@ -81,6 +81,16 @@ fn a_udid_that_is_none_is_usage() {
 }
 
 #[test]
+fn a_bridge_that_no_interface_can_be_called_is_usage() {
+    for name in ["", "a/b", "a name of 16 bytes", ".."] {
+        let up = bridge(&["up", "--bridge", name]);
+        assert_eq!(up.status.code(), Some(2), "{name}");
+        let text = String::from_utf8(up.stderr).unwrap();
+        assert!(text.contains("the name of a bridge (1 to 15 bytes) was expected"), "{text}");
+    }
+}
+
+#[test]
 fn packages_get_completions_and_a_manual_page() {
     for shell in ["bash", "zsh", "fish"] {
         let text = bridge(&["completions", shell]).stdout;

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use iosmux_bridge::config::{DEFAULT_BRIDGE, Device, Ending, Settings};
+use iosmux_bridge::config::{DEFAULT_BRIDGE, Device, Ending, Settings, bridge_name};
 use iosmux_bridge::daemon::Happening;
 use iosmux_bridge::phone::Driver;
 use iosmux_bridge::privileges;
@@ -31,7 +31,7 @@ const SCHEMA: &str = "iosmux-bridge-up/1";
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The bridge to join
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_BRIDGE)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_BRIDGE, value_parser = bridge_name)]
     bridge: String,
     /// This phone only; can be given several times
     #[arg(long = "udid", value_name = "UDID")]

@@ -61,14 +61,25 @@ fn device(checker: &mut Checker<'_>, prefix: &str, table: &DeviceTable, default:
 
 fn bridge(checker: &mut Checker<'_>, key: &str, value: Option<&Spanned<String>>, default: &str) -> String {
     let Some(value) = value else { return default.to_owned() };
-    let name = value.get_ref();
+    bridge_name(value.get_ref()).unwrap_or_else(|text| {
+        checker.wrong(&Place::of(key, value), text);
+        default.to_owned()
+    })
+}
+
+/// The name of a bridge.
+///
+/// # Errors
+/// What was expected and what came, when no interface can have this name.
+pub fn bridge_name(name: &str) -> Result<String, String> {
     // Source: Linux, dev_valid_name.
     let odd = |letter: char| letter.is_whitespace() || letter.is_control() || "/:".contains(letter);
     if name.is_empty() || name.len() > INTERFACE_NAME || name.contains(odd) || name == "." || name == ".." {
-        let text = format!("the name of a bridge (1 to {INTERFACE_NAME} bytes) was expected, {name:?} came");
-        checker.wrong(&Place::of(key, value), text);
+        return Err(format!(
+            "the name of a bridge (1 to {INTERFACE_NAME} bytes) was expected, {name:?} came"
+        ));
     }
-    name.clone()
+    Ok(name.to_owned())
 }
 
 fn mode(checker: &mut Checker<'_>, key: &str, value: Option<&Spanned<i64>>, default: Mode) -> Mode {

@@ -12,5 +12,6 @@ mod settings;
 mod shown;
 mod written;
 
+pub use check::bridge_name;
 pub use settings::{DEFAULT_BRIDGE, Device, Ending, Settings, state_file};
 pub use written::Config;
