@@ -97,7 +97,8 @@ impl Machine {
         let by: Vec<Holder> = by.into_iter().filter(|one| !matches!(one, Holder::Driver(_))).collect();
         let times = self.memory.judge(&self.policy, &by);
         if times >= self.policy.attempts {
-            self.keep_held(now, Reason::SwitchedBack { by, times }, Hold::for_good(), out);
+            let mode = self.wanted.mode.number();
+            self.keep_held(now, Reason::SwitchedBack { mode, by, times }, Hold::for_good(), out);
         } else if times > 0 {
             tracing::warn!(times, by = crate::ports::named(&by), "the phone's mode was taken back");
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use iosmux_usb::Mode;
+
 use crate::ports::{Holder, PortState, named};
 
 /// Where TAP interfaces are made.
@@ -56,6 +58,8 @@ pub enum Reason {
     },
     /// Another program takes the mode away, or the phone forgets it.
     SwitchedBack {
+        /// The mode that it was asked for.
+        mode: u8,
         /// Who may have done it.
         by: Vec<Holder>,
         /// How often.
@@ -199,7 +203,7 @@ impl Reason {
             Self::NotBack { mode, after } => {
                 format!("it left USB for mode {mode} and did not come back within {} s", after.as_secs())
             }
-            Self::SwitchedBack { by, times: count } => {
+            Self::SwitchedBack { by, times: count, .. } => {
                 format!("it was in the mode with NCM and went back to another {}{}", times(*count), suspects(by))
             }
             Self::ConfigurationTaken { wanted, came, by, times: count } => format!(
@@ -272,7 +276,7 @@ impl Reason {
             Self::NotSwitched { .. } | Self::NotBack { .. } => {
                 "plug it in again, without a hub if there is one; restart it if that does not help".to_owned()
             }
-            Self::SwitchedBack { by, .. } => switched_back(by),
+            Self::SwitchedBack { mode, by, .. } => switched_back(*mode, by),
             Self::ConfigurationTaken { by, .. } => configuration_taken(by),
             Self::Busy { .. } => "stop that program; it is tried again by itself".to_owned(),
             Self::NoNetdev { .. } => {
@@ -325,7 +329,13 @@ fn is_program(by: &[Holder], name: &str) -> bool {
     by.iter().any(|holder| matches!(holder, Holder::Process { name: came, .. } if came.starts_with(name)))
 }
 
-fn switched_back(by: &[Holder]) -> String {
+fn switched_back(mode: u8, by: &[Holder]) -> String {
+    if is_program(by, "usbmuxd") && mode != Mode::Ncm.number() {
+        return format!(
+            "stop usbmuxd, which leaves no phone in mode {mode} (`systemctl stop usbmuxd`), or set `mode = 3` and reload; then \
+             plug the phone in again"
+        );
+    }
     if is_program(by, "usbmuxd") {
         return "set USBMUXD_DEFAULT_DEVICE_MODE=3 for usbmuxd, or stop it; then plug the phone in again"
             .to_owned();
