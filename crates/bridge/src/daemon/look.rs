@@ -38,6 +38,8 @@ pub(super) struct Found {
     pub(super) phones: BTreeMap<Key, Attached>,
     /// See [`Phones::late`](crate::ports::Phones::late).
     late: BTreeSet<Address>,
+    /// Where phones are whose UDID another one has.
+    twins: BTreeMap<Address, Key>,
 }
 
 impl Found {
@@ -57,17 +59,29 @@ impl Found {
 pub(super) struct Warned(BTreeSet<Address>);
 
 impl Warned {
-    /// Warns of what is new in this.
-    pub(super) fn of(&mut self, found: &Found) {
+    /// Warns of what is new in this; how often.
+    pub(super) fn of(&mut self, found: &Found) -> usize {
+        let mut count = 0;
         let is_here = |address: &Address| {
-            found.late.contains(address) || found.phones.values().any(|phone| phone.address == *address)
+            found.late.contains(address)
+                || found.twins.contains_key(address)
+                || found.phones.values().any(|phone| phone.address == *address)
         };
         self.0.retain(is_here);
+        for (address, key) in &found.twins {
+            if self.0.insert(address.clone()) {
+                count += 1;
+                let other = found.phones.get(key).map(|phone| tracing::field::display(&phone.address));
+                tracing::warn!(?key, %address, other, "two phones have one UDID: this one is left alone");
+            }
+        }
         for address in &found.late {
             if self.0.insert(address.clone()) {
+                count += 1;
                 tracing::warn!(%address, "the kernel does not show a phone: a request that it does not answer is under way");
             }
         }
+        count
     }
 }
 
@@ -86,22 +100,19 @@ pub(super) async fn phones<U: UsbHost, L, N>(
 ) -> io::Result<Found> {
     let listed = timeout(LONGEST, ports.usb.list()).await;
     let listed = listed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let mut phones = BTreeMap::new();
+    let (mut phones, mut twins) = (BTreeMap::<Key, Attached>::new(), BTreeMap::new());
     for attached in listed.attached {
         let key = match attached.udid() {
             Ok(udid) => Key::Udid(udid),
             Err(_) => Key::Port(attached.address.id.clone()),
         };
-        let twin: Option<&Attached> = phones.get(&key);
-        if let Some(twin) = twin {
-            tracing::warn!(?key, one = %twin.address, other = %attached.address, "two phones have one UDID");
-            if known(&key, twin) {
-                continue;
-            }
-        }
-        phones.insert(key, attached);
+        let left = match phones.get(&key) {
+            Some(twin) if known(&key, twin) => Some(attached),
+            _ => phones.insert(key.clone(), attached),
+        };
+        twins.extend(left.map(|left| (left.address, key)));
     }
-    Ok(Found { phones, late: listed.late.into_iter().collect() })
+    Ok(Found { phones, late: listed.late.into_iter().collect(), twins })
 }
 
 impl<'a, U, L: LinkControl, N> Look<'a, U, L, N> {
@@ -162,4 +173,23 @@ async fn answered<T>(
     };
     tracing::warn!(problem, what, "the kernel can't be asked");
     Err(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_is_warned_of_once() {
+        let address = |device| Address { id: format!("1-{device}"), bus: 1, device };
+        let found = |twin: &[u8], late: &[u8]| Found {
+            phones: BTreeMap::new(),
+            late: late.iter().copied().map(address).collect(),
+            twins: twin.iter().map(|device| (address(*device), Key::Port("1-1".to_owned()))).collect(),
+        };
+        let mut warned = Warned::default();
+        let looks =
+            [found(&[2], &[3]), found(&[2], &[3]), found(&[2, 4], &[]), found(&[], &[]), found(&[2], &[])];
+        assert_eq!(looks.map(|look| warned.of(&look)), [2, 0, 1, 0, 1]);
+    }
 }
