@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let signals = Signals::follow()?;
         let file = settings.state_file.clone();
         let (daemon, handle) = start(access, settings)?;
-        let reload = || reload(arguments, &handle);
+        let reload = || reload(arguments, &handle, file.as_deref());
         tokio::select! {
             () = daemon.run(supervise(signals, &handle, reload)) => {}
             // To the end: others go by it while phones are given back.
@@ -60,14 +60,46 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// Reads the configuration again. A bad one is told and the old one stays.
-async fn reload(arguments: &Arguments, handle: &Handle) {
+/// Reads the configuration again. A bad one is told and the old one stays; so does the state file, which others go by.
+async fn reload(arguments: &Arguments, handle: &Handle, file: Option<&Path>) {
     match arguments.settings() {
         Ok(settings) => {
+            if let Some(warning) = other_file(file, settings.state_file.as_deref()) {
+                tracing::warn!("{warning}");
+            }
             // The daemon that has ended needs no settings.
             let _ = handle.reconfigure(settings).await;
             tracing::info!("the configuration was read again");
         }
         Err(error) => tracing::error!(%error, "the configuration stays as it was"),
+    }
+}
+
+/// What is to be said when another state file is wanted than the one that is written.
+fn other_file(written: Option<&Path>, wanted: Option<&Path>) -> Option<String> {
+    let name = |path: Option<&Path>| path.map_or_else(|| "off".to_owned(), |path| path.display().to_string());
+    let (written_name, wanted_name) = (name(written), name(wanted));
+    (written != wanted).then(|| {
+        format!(
+            "`state-file` is {wanted_name} now and stays {written_name}: restart iosmux-bridge to change that"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_says_of_another_state_file_that_it_is_not_used() {
+        let (one, other) = (Some(Path::new("/run/iosmux/bridge.json")), Some(Path::new("/run/other.json")));
+        assert_eq!((other_file(one, one), other_file(None, None)), (None, None));
+        let text = other_file(one, other).unwrap();
+        assert!(
+            text.starts_with(
+                "`state-file` is /run/other.json now and stays /run/iosmux/bridge.json: restart"
+            )
+        );
+        assert!(other_file(one, None).unwrap().starts_with("`state-file` is off now"));
     }
 }

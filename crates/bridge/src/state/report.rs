@@ -74,7 +74,7 @@ pub struct Phone {
     /// Bus and device number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<[u8; 2]>,
-    /// In how many milliseconds something is tried again at the latest.
+    /// In how many milliseconds something is tried again at the latest, counted from [`Report::updated`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
 }
