@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use iosmux_bridge::oneoff::ModeError;
 use iosmux_bridge::ports::UsbError;
@@ -44,6 +45,17 @@ pub(crate) enum Failure {
         /// The daemon.
         pid: u32,
     },
+    /// Another one takes phones.
+    #[error(
+        "iosmux-bridge runs already (process {}, which has {}): stop it, or give each its own phones (--udid, or `allow` and \
+         `state-file`)", .pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()), .path.display()
+    )]
+    Second {
+        /// It, if it told.
+        pid: Option<u32>,
+        /// What it has locked.
+        path: PathBuf,
+    },
     /// The system refused.
     #[error("{action}: {source}")]
     System {
@@ -70,7 +82,7 @@ impl Failure {
             Self::Config(error) => error.exit(),
             Self::Privileges(error) => of(error),
             Self::Mode(error) => of(error),
-            Self::Taken { .. } | Self::Running { .. } => Exit::Failure,
+            Self::Taken { .. } | Self::Running { .. } | Self::Second { .. } => Exit::Failure,
             Self::System { source, .. } => of(source),
             Self::Io(error) => of(error),
         }

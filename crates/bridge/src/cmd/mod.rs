@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use iosmux_service::log::LevelFilter;
 use iosmux_service::packaging::{self, Completions};
 
+mod alone;
 mod check_config;
 mod failure;
 mod list;

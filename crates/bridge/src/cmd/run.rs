@@ -6,9 +6,11 @@ use clap::Args;
 use iosmux_bridge::config::Settings;
 use iosmux_bridge::daemon::Handle;
 use iosmux_bridge::privileges;
+use iosmux_bridge::state::StateFile;
 use iosmux_service::config;
 use iosmux_service::signals::Signals;
 
+use super::alone::alone;
 use super::block_on;
 use super::failure::Failure;
 use super::start::start;
@@ -45,6 +47,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // While there is one thread: the kernel keeps privileges by thread.
     let access = privileges::for_service(arguments.allow_root)?;
     let settings = arguments.settings()?;
+    let _alone = match &settings.state_file {
+        Some(file) => {
+            // Without it there is no state file either, which is told.
+            let _ = StateFile::make_directory(file);
+            alone(file)?
+        }
+        None => None,
+    };
     block_on(async {
         let signals = Signals::follow()?;
         let file = settings.state_file.clone();

@@ -19,14 +19,20 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// The state file.
+    pub(super) fn path(&self) -> PathBuf {
+        self.state_file.clone().unwrap_or_else(state_file)
+    }
+
     /// What the daemon told; none when none runs. A file that can't be read is told and says nothing.
     pub(super) fn report(&self) -> Option<Report> {
-        let path = self.state_file.clone().unwrap_or_else(state_file);
+        let path = self.path();
         StateFile::read_running(&path).unwrap_or_else(|error| {
             tracing::error!(path = %path.display(), %error, "the daemon's state can't be read");
             None
         })
     }
+
     /// Refuses to touch what a running daemon has: this phone, or any.
     pub(super) fn refuse(&self, udid: Option<&Udid>) -> Result<(), Failure> {
         let Some(report) = self.report() else { return Ok(()) };

@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
+use super::alone::alone;
 use super::block_on;
 use super::failure::Failure;
 use super::start::start;
@@ -106,11 +107,14 @@ impl Arguments {
 
 /// Runs until a signal ends it.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    // While there is one thread: the kernel keeps privileges by thread.
-    let access = privileges::for_caller()?;
-    if arguments.udids.is_empty() {
+    let every_phone = arguments.udids.is_empty();
+    if every_phone {
         arguments.told.refuse(None)?;
     }
+    // As root yet: it is not the caller's to lock.
+    let _alone = if every_phone { alone(&arguments.told.path())? } else { None };
+    // While there is one thread: the kernel keeps privileges by thread.
+    let access = privileges::for_caller()?;
     arguments.udids.iter().try_for_each(|udid| arguments.told.refuse(Some(udid)))?;
     block_on(async {
         let signals = Signals::follow()?;

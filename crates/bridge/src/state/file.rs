@@ -27,11 +27,17 @@ impl StateFile {
     /// # Errors
     /// When there is no directory and none can be made.
     pub fn at(path: &Path) -> io::Result<Self> {
-        let directory = directory(path)?;
-        if !directory.is_dir() {
-            fs::create_dir(directory)?;
-        }
+        Self::make_directory(path)?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// Makes its directory if that is missing.
+    ///
+    /// # Errors
+    /// When it may not be made.
+    pub fn make_directory(path: &Path) -> io::Result<()> {
+        let directory = directory(path)?;
+        if directory.is_dir() { Ok(()) } else { fs::create_dir(directory) }
     }
 
     /// Replaces it.
@@ -76,7 +82,12 @@ impl StateFile {
 }
 
 impl Drop for StateFile {
+    /// Another daemon's stays.
     fn drop(&mut self) {
+        let told = Self::read(&self.path).ok().flatten().and_then(|report| report.pid);
+        if told != Some(std::process::id()) {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -106,7 +117,8 @@ mod tests {
         let path = directory.path().join("iosmux/bridge.json");
         let file = StateFile::at(&path).unwrap();
         for version in ["1", "2"] {
-            let report = Report { version: Some(version.to_owned()), ..Report::new(Vec::new()) };
+            let pid = Some(std::process::id());
+            let report = Report { version: Some(version.to_owned()), pid, ..Report::new(Vec::new()) };
             file.write(&report).unwrap();
             assert_eq!(StateFile::read(&path).unwrap(), Some(report));
         }
@@ -114,6 +126,18 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no half-written file is left");
         drop(file);
         assert_eq!(StateFile::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn that_of_another_daemon_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.json");
+        let file = StateFile::at(&path).unwrap();
+        for pid in [std::process::id(), 1] {
+            file.write(&Report { pid: Some(pid), ..Report::new(Vec::new()) }).unwrap();
+        }
+        drop(file);
+        assert_eq!(StateFile::read(&path).unwrap().unwrap().pid, Some(1));
     }
 
     #[test]
