@@ -6,9 +6,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -33,19 +32,15 @@ const ENDED: &str = "the process that opens USB nodes has ended; start the comma
 /// A node: its bus and its number there.
 type Node = [u8; 2];
 
-/// The node that was asked for, and the error that its open had or 0.
-type Answer = [u8; 6];
-
-fn answer([bus, device]: Node, code: i32) -> Answer {
-    let [c0, c1, c2, c3] = code.to_ne_bytes();
-    [bus, device, c0, c1, c2, c3]
-}
+/// The error that the open had, or 0.
+type Answer = [u8; 4];
 
 /// The process that opens nodes. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Opener {
-    socket: Mutex<OwnedFd>,
+    socket: OwnedFd,
     pid: u32,
+    patience: TimeVal,
 }
 
 impl Opener {
@@ -54,37 +49,40 @@ impl Opener {
         self.pid
     }
 
-    /// Opens the node of a phone; the error is the one that the open had, `InvalidInput` when it is no phone's.
+    /// Opens the node of a phone; the error is the one that the open had, `InvalidInput` when it is no phone's, `WouldBlock`
+    /// when it took too long.
+    ///
+    /// Each request brings the socket for its answer: one that comes too late is for nobody, and a node that takes long delays
+    /// no other.
     pub(crate) fn open(&self, bus: u8, device: u8) -> io::Result<OwnedFd> {
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ours, theirs) = pair()?;
+        setsockopt(&ours, ReceiveTimeout, &self.patience)?;
         let request: Node = [bus, device];
-        sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&request)], &[], MsgFlags::MSG_NOSIGNAL, None)?;
-        loop {
-            let mut bytes = Answer::default();
-            let (length, file) = receive(&socket, &mut bytes)?;
-            let [bus, device, code @ ..] = bytes;
-            match (i32::from_ne_bytes(code), file) {
-                _ if length != bytes.len() => return Err(io::Error::other(ENDED)),
-                // One that was waited for in vain comes late; another phone's node would be taken for this one's.
-                _ if [bus, device] != request => {}
-                (0, Some(file)) => return Ok(file),
-                (0, None) => return Err(io::Error::other(ENDED)),
-                (code, _) => return Err(io::Error::from_raw_os_error(code)),
-            }
+        pass(&self.socket, &request, Some(&theirs))?;
+        drop(theirs);
+        let mut answer = Answer::default();
+        let (length, file) = receive(&ours, &mut answer)?;
+        match (i32::from_ne_bytes(answer), file) {
+            _ if length != answer.len() => Err(io::Error::other(ENDED)),
+            (0, Some(file)) => Ok(file),
+            (0, None) => Err(io::Error::other(ENDED)),
+            (code, _) => Err(io::Error::from_raw_os_error(code)),
         }
     }
+}
+
+fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
 /// Starts it; `restrict` is done in it first.
 pub(super) fn start(restrict: impl FnOnce() -> Result<(), Error>) -> Result<Opener, Error> {
     let failed = |action| move |error: Errno| Error::System { action, source: error.into() };
-    let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-    let (ours, theirs) = pair.map_err(failed("making a socket pair"))?;
-    setsockopt(&ours, ReceiveTimeout, &TimeVal::seconds(PATIENCE))
-        .map_err(failed("limiting a socket's wait"))?;
+    let (ours, theirs) = pair().map_err(failed("making a socket pair"))?;
     match fork_once().map_err(failed("starting the process that opens USB nodes"))? {
         ForkResult::Parent { child } => {
-            Ok(Opener { socket: Mutex::new(ours), pid: child.as_raw().unsigned_abs() })
+            let pid = child.as_raw().unsigned_abs();
+            Ok(Opener { socket: ours, pid, patience: TimeVal::seconds(PATIENCE) })
         }
         ForkResult::Child => {
             drop(ours);
@@ -92,7 +90,7 @@ pub(super) fn start(restrict: impl FnOnce() -> Result<(), Error>) -> Result<Open
             // the terminal, and the signal of a service manager to all of a service's processes.
             let restricted = setsid().is_ok() && ignore_ends() && restrict().is_ok();
             if restricted {
-                serve(&theirs);
+                serve(&theirs, open);
             }
             end(i32::from(!restricted));
         }
@@ -122,24 +120,32 @@ fn end(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Answers until the other end is closed.
-fn serve(socket: &OwnedFd) {
+/// Answers until the other end is closed, each request in a thread: the kernel opens the node of a phone that leaves a request
+/// unanswered after seconds only.
+fn serve(socket: &OwnedFd, open: impl Fn(Node) -> io::Result<File> + Clone + Send + 'static) {
     let mut request = Node::default();
-    while let Ok((2, None)) = receive(socket, &mut request) {
-        let opened = open(request);
-        let code = match &opened {
-            Ok(_) => 0,
-            Err(error) => error.raw_os_error().unwrap_or(Errno::EINVAL as i32),
+    while let Ok((2, Some(asker))) = receive(socket, &mut request) {
+        let open = open.clone();
+        let answer = move || {
+            let opened = open(request);
+            let code = match &opened {
+                Ok(_) => 0,
+                Err(error) => error.raw_os_error().unwrap_or(Errno::EINVAL as i32),
+            };
+            // Who asked may have given up.
+            let _ = pass(&asker, &code.to_ne_bytes(), opened.as_ref().ok());
         };
-        let descriptors: Vec<_> = opened.iter().map(|file| file.as_raw_fd()).collect();
-        let rights = [ControlMessage::ScmRights(&descriptors)];
-        let rights = if descriptors.is_empty() { &[][..] } else { &rights[..] };
-        let answer = answer(request, code);
-        let flags = MsgFlags::MSG_NOSIGNAL;
-        if sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&answer)], rights, flags, None).is_err() {
-            return;
-        }
+        // Where there is none, the asker's socket is closed.
+        drop(std::thread::Builder::new().spawn(answer));
     }
+}
+
+/// A message, and a file with it.
+fn pass(socket: &OwnedFd, bytes: &[u8], file: Option<&impl AsRawFd>) -> nix::Result<()> {
+    let files: Vec<_> = file.iter().map(|file| file.as_raw_fd()).collect();
+    let rights = [ControlMessage::ScmRights(&files)];
+    let rights = if files.is_empty() { &[][..] } else { &rights[..] };
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
 /// Opens a node after looking at it: a USB node, and a phone's.
@@ -181,35 +187,40 @@ fn receive(socket: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Option<Owne
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
+    use std::io::PipeWriter;
+    use std::sync::{Arc, Mutex, mpsc};
 
     use super::*;
 
-    fn pair() -> (OwnedFd, OwnedFd) {
-        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-        let (ours, theirs) = pair.unwrap();
-        setsockopt(&ours, ReceiveTimeout, &TimeVal::seconds(PATIENCE)).unwrap();
-        (ours, theirs)
-    }
+    const SLOW: Node = [1, 4];
 
     /// The process's own loop, on a thread.
-    fn opener() -> Opener {
-        let (ours, theirs) = pair();
-        std::thread::spawn(move || serve(&theirs));
-        Opener { socket: Mutex::new(ours), pid: 0 }
+    fn opener(patience: TimeVal, open: impl Fn(Node) -> io::Result<File> + Clone + Send + 'static) -> Opener {
+        let (ours, theirs) = pair().unwrap();
+        std::thread::spawn(move || serve(&theirs, open));
+        Opener { socket: ours, pid: 0, patience }
     }
 
-    fn pass(socket: &OwnedFd, node: Node, file: &impl AsRawFd) {
-        let numbers = [file.as_raw_fd()];
-        let rights = [ControlMessage::ScmRights(&numbers)];
-        let answer = answer(node, 0);
-        sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&answer)], &rights, MsgFlags::empty(), None)
-            .unwrap();
+    /// Opens something for each node, and for [`SLOW`] this pipe, once `end` is told.
+    fn slow(
+        pipe: PipeWriter,
+    ) -> (impl Fn(Node) -> io::Result<File> + Clone + Send + 'static, mpsc::Sender<()>) {
+        let (end, ends) = mpsc::channel();
+        let slow = Arc::new(Mutex::new(Some((ends, pipe))));
+        let open = move |node| {
+            if node != SLOW {
+                return File::open("/proc/self/status");
+            }
+            let (ends, pipe) = slow.lock().unwrap().take().unwrap();
+            ends.recv().unwrap();
+            Ok(File::from(OwnedFd::from(pipe)))
+        };
+        (open, end)
     }
 
     #[test]
     fn a_node_that_is_not_there_is_an_error_of_the_system() {
-        let opener = opener();
+        let opener = opener(TimeVal::seconds(600), open);
         for _ in 0..3 {
             assert_eq!(opener.open(255, 255).unwrap_err().kind(), io::ErrorKind::NotFound);
         }
@@ -217,20 +228,32 @@ mod tests {
 
     #[test]
     fn an_opener_that_has_ended_is_named() {
-        let (ours, theirs) = pair();
+        let (ours, theirs) = pair().unwrap();
         drop(theirs);
-        let opener = Opener { socket: Mutex::new(ours), pid: 0 };
+        let opener = Opener { socket: ours, pid: 0, patience: TimeVal::seconds(600) };
         assert!(opener.open(1, 1).is_err());
     }
 
     #[test]
+    fn a_node_that_takes_long_delays_no_other() {
+        let (open, end) = slow(io::pipe().unwrap().1);
+        let opener = opener(TimeVal::seconds(600), open);
+        let (ours, theirs) = pair().unwrap();
+        pass(&opener.socket, &SLOW, Some(&theirs)).unwrap();
+        opener.open(1, 5).unwrap();
+        end.send(()).unwrap();
+        let mut answer = Answer::default();
+        assert!(receive(&ours, &mut answer).unwrap().1.is_some());
+    }
+
+    #[test]
     fn a_node_that_comes_too_late_is_closed_and_never_taken_for_another() {
-        let (ours, theirs) = pair();
-        let opener = Opener { socket: Mutex::new(ours), pid: 0 };
         let (mut late, node) = io::pipe().unwrap();
-        pass(&theirs, [1, 4], &node);
-        drop(node);
-        pass(&theirs, [1, 5], &File::open("/proc/self/status").unwrap());
+        let (open, end) = slow(node);
+        let mut opener = opener(TimeVal::milliseconds(10), open);
+        assert_eq!(opener.open(SLOW[0], SLOW[1]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        end.send(()).unwrap();
+        opener.patience = TimeVal::seconds(600);
         let mut text = String::new();
         File::from(opener.open(1, 5).unwrap()).read_to_string(&mut text).unwrap();
         assert!(text.starts_with("Name:"), "{text}");

@@ -213,6 +213,7 @@ fn open(access: &Access, address: &Address) -> Result<::nusb::Device, UsbError> 
             UsbError::Gone
         }
         (io::ErrorKind::PermissionDenied, _) => denied(),
+        (io::ErrorKind::WouldBlock, _) => UsbError::Late,
         _ => UsbError::Io { action, source },
     })?;
     ::nusb::Device::from_fd(file).wait().map_err(|error| match error.kind() {
