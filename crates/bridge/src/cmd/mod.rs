@@ -59,7 +59,7 @@ impl Cli {
 /// Runs the command of the command line; `out` takes its results.
 pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     match cli.command {
-        Command::Up(arguments) => up::run(&arguments, out),
+        Command::Up(arguments) => up::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::List(arguments) => list::run(&arguments, out),
         Command::Switch(arguments) => mode::switch(&arguments, out),

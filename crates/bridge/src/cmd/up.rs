@@ -1,7 +1,7 @@
 //! `iosmux-bridge up`.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,12 @@ use iosmux_bridge::daemon::Happening;
 use iosmux_bridge::phone::Driver;
 use iosmux_bridge::privileges;
 use iosmux_bridge::state::Why;
+use iosmux_service::lines::Lines;
 use iosmux_service::signals::Signals;
 use iosmux_usb::Udid;
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::alone::alone;
 use super::block_on;
@@ -25,6 +26,8 @@ use super::told::Told;
 
 /// The version of a JSON line.
 const SCHEMA: &str = "iosmux-bridge-up/1";
+/// The same of a line that says how many are missing before it.
+const MISSED_SCHEMA: &str = "iosmux-bridge-up-missed/1";
 
 /// Run once, in the foreground: show each phone's way to the bridge until Ctrl-C, which gives it back
 ///
@@ -81,6 +84,21 @@ struct Line<'a> {
     bridge: Option<&'a str>,
 }
 
+/// In the place of lines that were left out.
+#[derive(Serialize)]
+struct Missed {
+    schema: &'static str,
+    seconds: f64,
+    missed: u64,
+}
+
+/// How lines are written, and since when their times count.
+#[derive(Clone, Copy)]
+struct Style {
+    json: bool,
+    began: Instant,
+}
+
 impl Arguments {
     fn settings(&self) -> Settings {
         let default = Device {
@@ -106,7 +124,7 @@ impl Arguments {
 }
 
 /// Runs until a signal ends it.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let every_phone = arguments.udids.is_empty();
     if every_phone {
         arguments.told.refuse(None)?;
@@ -119,85 +137,78 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     block_on(async {
         let signals = Signals::follow()?;
         let (daemon, handle) = start(access, arguments.settings())?;
-        let mut lines = Lines { out, json: arguments.json, began: Instant::now() };
-        let bridge = &arguments.bridge;
-        lines.note(&format!("Phones that are plugged in join {bridge}; Ctrl-C gives them back."))?;
-        let happenings = handle.happenings();
-        let written = show(&mut lines, happenings, daemon.run(signals.end())).await;
-        // Whoever read the lines has gone: that is how a pipe ends.
-        Ok(written
-            .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?)
+        let style = Style { json: arguments.json, began: Instant::now() };
+        let (mut lines, writing) = Lines::to(io::stdout(), move |missed| style.gap(missed));
+        style.greeting(&arguments.bridge).into_iter().for_each(|line| lines.put(line));
+        show(lines, style, handle.happenings(), daemon.run(signals.end())).await;
+        Ok(writing.end().await?)
     })
 }
 
-/// Writes what happens while the daemon works; it goes on when nobody reads any more.
+/// Shows what happens while the daemon works; it goes on when nobody reads any more.
 async fn show(
-    lines: &mut Lines<'_>,
+    mut lines: Lines,
+    style: Style,
     mut happenings: Receiver<Happening>,
     work: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let mut work = pin!(work);
-    let mut written = Ok(());
+) {
+    let (mut work, mut read) = (pin!(work), true);
     loop {
         tokio::select! {
             biased;
-            happening = happenings.recv(), if written.is_ok() => written = match happening {
-                Ok(happening) => lines.write(&happening),
-                Err(RecvError::Lagged(missed)) => lines.note(&format!("({missed} changes were too fast to show)")),
+            () = lines.until_unread(), if read => read = false,
+            happening = happenings.recv(), if read => match happening {
+                Ok(happening) => lines.put(style.line(&happening)),
+                Err(RecvError::Lagged(missed)) => lines.miss(missed),
                 // The daemon's end is below.
-                Err(RecvError::Closed) => Ok(()),
+                Err(RecvError::Closed) => {}
             },
             () = &mut work => break,
         }
     }
-    while written.is_ok() {
-        match happenings.try_recv() {
-            Ok(happening) => written = lines.write(&happening),
-            Err(TryRecvError::Lagged(_)) => {}
-            Err(_) => break,
-        }
+    while let Ok(happening) = happenings.try_recv() {
+        lines.put(style.line(&happening));
     }
-    written
 }
 
-/// Where the lines go, and since when their times count.
-struct Lines<'a> {
-    out: &'a mut dyn Write,
-    json: bool,
-    began: Instant,
-}
-
-impl Lines<'_> {
-    /// A line for people only.
-    fn note(&mut self, text: &str) -> io::Result<()> {
-        if !self.json {
-            writeln!(self.out, "{text}")?;
-            self.out.flush()?;
-        }
-        Ok(())
+impl Style {
+    /// For people only.
+    fn greeting(self, bridge: &str) -> Option<String> {
+        (!self.json).then(|| format!("Phones that are plugged in join {bridge}; Ctrl-C gives them back."))
     }
 
-    fn write(&mut self, happening: &Happening) -> io::Result<()> {
+    fn line(self, happening: &Happening) -> String {
         let after = self.began.elapsed();
-        if self.json {
-            let joined = happening.joined.as_ref();
-            let line = Line {
-                schema: SCHEMA,
-                seconds: after.as_secs_f64(),
-                id: &happening.id,
-                udid: happening.udid.as_deref(),
-                state: happening.state.name(),
-                reason: happening.reason.as_ref().map(Why::from),
-                interface: joined.map(|(interface, _)| interface.as_str()),
-                bridge: joined.map(|(_, bridge)| bridge.as_str()),
-            };
-            serde_json::to_writer(&mut *self.out, &line)?;
-            writeln!(self.out)?;
-        } else {
-            writeln!(self.out, "{}", sentence(after, happening))?;
+        if !self.json {
+            return sentence(after, happening);
         }
-        self.out.flush()
+        let joined = happening.joined.as_ref();
+        json(&Line {
+            schema: SCHEMA,
+            seconds: after.as_secs_f64(),
+            id: &happening.id,
+            udid: happening.udid.as_deref(),
+            state: happening.state.name(),
+            reason: happening.reason.as_ref().map(Why::from),
+            interface: joined.map(|(interface, _)| interface.as_str()),
+            bridge: joined.map(|(_, bridge)| bridge.as_str()),
+        })
     }
+
+    /// In the place of lines that are not there.
+    fn gap(self, missed: u64) -> String {
+        if self.json {
+            let seconds = self.began.elapsed().as_secs_f64();
+            return json(&Missed { schema: MISSED_SCHEMA, seconds, missed });
+        }
+        let changes = if missed == 1 { "change was" } else { "changes were" };
+        format!("({missed} {changes} not shown, as nobody read)")
+    }
+}
+
+/// Every type that is written has text keys and no failing parts: this is never empty.
+fn json(line: &impl Serialize) -> String {
+    serde_json::to_string(line).unwrap_or_default()
 }
 
 /// A line for people: when, which phone, what, why, and what to do.
@@ -227,20 +238,25 @@ mod tests {
             joined: (state == State::Joined).then(|| ("iosmux7".to_owned(), "virbr0".to_owned())),
         };
         let missing = Reason::BridgeMissing { bridge: "virbr0".to_owned() };
-        let mut out = Vec::new();
-        let mut lines = Lines { out: &mut out, json, began: Instant::now() };
-        lines.note("Phones that are plugged in join virbr0; Ctrl-C gives them back.").unwrap();
-        for happening in [
+        let style = Style { json, began: Instant::now() };
+        let happenings = [
             happening(State::ModeQueried, None),
             happening(State::Switching, None),
             happening(State::Held, Some(missing)),
             happening(State::Joined, None),
             happening(State::Restoring, None),
             happening(State::Gone, None),
-        ] {
-            lines.write(&happening).unwrap();
-        }
-        String::from_utf8(out).unwrap()
+        ];
+        let told = happenings.iter().map(|happening| style.line(happening));
+        style.greeting("virbr0").into_iter().chain(told).map(|line| line + "\n").collect()
+    }
+
+    #[test]
+    fn a_gap_is_told_as_the_lines_are() {
+        let gap = |json, missed| Style { json, began: Instant::now() }.gap(missed);
+        assert_eq!(gap(false, 1), "(1 change was not shown, as nobody read)");
+        let told: serde_json::Value = serde_json::from_str(&gap(true, 3)).unwrap();
+        assert_eq!((&told["schema"], &told["missed"]), (&MISSED_SCHEMA.into(), &3.into()));
     }
 
     #[test]
