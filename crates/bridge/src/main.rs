@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
     log::start(cli.log_level(), io::stderr, terminal, &stderr);
-    match cmd::run(cli, &mut io::stdout()) {
+    match cmd::run(cli, io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if error.is_news() {

@@ -57,16 +57,16 @@ impl Cli {
 }
 
 /// Runs the command of the command line; `out` takes its results.
-pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(cli: Cli, mut out: impl Write + Send + 'static) -> Result<(), Failure> {
     match cli.command {
-        Command::Up(arguments) => up::run(&arguments),
+        Command::Up(arguments) => up::run(&arguments, out),
         Command::Run(arguments) => run::run(&arguments),
-        Command::List(arguments) => list::run(&arguments, out),
-        Command::Switch(arguments) => mode::switch(&arguments, out),
-        Command::Restore(arguments) => mode::restore(&arguments, out),
-        Command::CheckConfig(arguments) => check_config::run(&arguments, out),
-        Command::Completions(arguments) => Ok(arguments.print(Cli::command(), out)?),
-        Command::Man => Ok(packaging::print_manual(Cli::command(), out)?),
+        Command::List(arguments) => list::run(&arguments, &mut out),
+        Command::Switch(arguments) => mode::switch(&arguments, &mut out),
+        Command::Restore(arguments) => mode::restore(&arguments, &mut out),
+        Command::CheckConfig(arguments) => check_config::run(&arguments, &mut out),
+        Command::Completions(arguments) => Ok(arguments.print(Cli::command(), &mut out)?),
+        Command::Man => Ok(packaging::print_manual(Cli::command(), &mut out)?),
     }
 }
 

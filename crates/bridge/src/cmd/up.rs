@@ -1,7 +1,7 @@
 //! `iosmux-bridge up`.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::Write;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ impl Arguments {
 }
 
 /// Runs until a signal ends it.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, out: impl Write + Send + 'static) -> Result<(), Failure> {
     let every_phone = arguments.udids.is_empty();
     if every_phone {
         arguments.told.refuse(None)?;
@@ -138,7 +138,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let signals = Signals::follow()?;
         let (daemon, handle) = start(access, arguments.settings())?;
         let style = Style { json: arguments.json, began: Instant::now() };
-        let (mut lines, writing) = Lines::to(io::stdout(), move |missed| style.gap(missed));
+        let (mut lines, writing) = Lines::to(out, move |missed| style.gap(missed));
         style.greeting(&arguments.bridge).into_iter().for_each(|line| lines.put(line));
         show(lines, style, handle.happenings(), daemon.run(signals.end())).await;
         Ok(writing.end().await?)

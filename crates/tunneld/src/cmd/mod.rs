@@ -49,14 +49,14 @@ impl Cli {
 }
 
 /// Runs the command of the command line; `out` takes its results.
-pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(cli: Cli, mut out: impl Write + Send + 'static) -> Result<(), Failure> {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Up(arguments) => up::run(&arguments),
-        Command::CheckConfig(arguments) => check_config::run(&arguments, out),
-        Command::Completions(arguments) => Ok(arguments.print(Cli::command(), out)?),
-        Command::Man => Ok(packaging::print_manual(Cli::command(), out)?),
-        Command::ResumeAbandoned(arguments) => resume::run(&arguments, out),
+        Command::Up(arguments) => up::run(&arguments, out),
+        Command::CheckConfig(arguments) => check_config::run(&arguments, &mut out),
+        Command::Completions(arguments) => Ok(arguments.print(Cli::command(), &mut out)?),
+        Command::Man => Ok(packaging::print_manual(Cli::command(), &mut out)?),
+        Command::ResumeAbandoned(arguments) => resume::run(&arguments, &mut out),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `iosmux-tunneld up`.
 
-use std::io;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ struct Style {
 }
 
 /// Runs until a signal or a client of the registry ends it.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, out: impl Write + Send + 'static) -> Result<(), Failure> {
     let mut settings = arguments.sources.settings(arguments.config.as_deref())?;
     if arguments.config.is_none() {
         // The default one is for the service, which may run beside this.
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let daemon = start(&settings).await?;
         let (fleet, addresses) = (daemon.fleet(), daemon.addresses());
         let style = Style { json: arguments.json, began: Instant::now() };
-        let (mut lines, writing) = Lines::to(io::stdout(), move |missed| style.gap(missed));
+        let (mut lines, writing) = Lines::to(out, move |missed| style.gap(missed));
         let end = async move {
             style.places(&addresses).for_each(|line| lines.put(line));
             tokio::select! {
