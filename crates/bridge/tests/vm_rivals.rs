@@ -4,6 +4,7 @@
 
 mod cable;
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -18,12 +19,16 @@ use nusb::transfer::{ControlIn, ControlType, Recipient};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The name of this process, which others read; a thread may write it.
+const NAME: &str = "/proc/self/comm";
+
 /// What a newer usbmuxd does to a phone that appears, and no more. Source: protocol.md §1.3: it guesses the mode from the number
-/// of configurations, and where that is not the one it wants, it asks for that one.
+/// of configurations, and where that is not the one it wants, it asks for that one. This process has its name meanwhile.
 struct NewerUsbmuxd {
     stop: Arc<AtomicBool>,
     switched: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
+    former: String,
 }
 
 impl NewerUsbmuxd {
@@ -31,7 +36,9 @@ impl NewerUsbmuxd {
     fn start(wanted: u16) -> Self {
         let (stop, switched) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (ends, counts) = (Arc::clone(&stop), Arc::clone(&switched));
-        let thread = std::thread::Builder::new().name("usbmuxd".into()).spawn(move || {
+        let former = fs::read_to_string(NAME).unwrap();
+        fs::write(NAME, "usbmuxd").unwrap();
+        let thread = std::thread::spawn(move || {
             let mut known = None;
             while !ends.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(20));
@@ -49,7 +56,7 @@ impl NewerUsbmuxd {
                 }
             }
         });
-        Self { stop, switched, thread: Some(thread.unwrap()) }
+        Self { stop, switched, thread: Some(thread), former }
     }
 
     fn switched(&self) -> usize {
@@ -61,6 +68,7 @@ impl Drop for NewerUsbmuxd {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap();
+        fs::write(NAME, self.former.trim_end()).unwrap();
     }
 }
 
@@ -89,6 +97,10 @@ async fn a_newer_usbmuxd_that_switches_back_is_told_and_not_fought_for_ever() {
     let held = daemon.state(0, "held").await;
     println!("{held:#}");
     assert_eq!(held["reason"]["name"], "switched-back", "{held:#}\n{}", daemon.log());
+    let (text, next) =
+        (held["reason"]["text"].as_str().unwrap(), held["reason"]["next_step"].as_str().unwrap());
+    assert!(text.contains(&format!("usbmuxd (process {})", std::process::id())), "{text}");
+    assert!(next.contains("USBMUXD_DEFAULT_DEVICE_MODE=3"), "{next}");
     let before = usbmuxd.switched();
     assert!((1..=4).contains(&before), "{before}");
     tokio::time::sleep(5 * SECOND).await;
