@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use cable::bridge::{installed_report, installed_row};
 use cable::vm::{Vm, device_here};
 use cable::{BRIDGE, Desk, PATIENCE, configuration, on_usb, ports, until};
+use iosmux_fakephone::usb::{UsbPhone, UsbPhoneConfig};
+use iosmux_usb::Mode;
 
 /// Bit 12 of a set of capabilities. Source: Linux, CAP_NET_ADMIN.
 const NET_ADMIN: &str = "0000000000001000";
@@ -92,7 +94,7 @@ async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
     let (listed, _) = vm.until(0, "catalogue-known", PATIENCE).await;
     println!("plug to listed in the VM {:?}\n{listed:#}", plugged.elapsed());
 
-    // The chain: udev's name, udev's choice of the configuration, the unit's state.
+    // The chain: udev's name, the configuration, the unit's state.
     let port = row["interface"]["name"].as_str().unwrap();
     assert!(port.starts_with("iosmux"), "{row:#}");
     assert_eq!(ports().into_iter().collect::<Vec<_>>(), [port]);
@@ -141,6 +143,71 @@ async fn a_plugged_phone_comes_to_the_vm_by_itself_and_goes_back() {
     println!("replug to joined {again:?}");
     assert_eq!(property("NRestarts"), "0", "{}", journal());
     println!("{}", journal());
+}
+
+/// The daemon would choose the same: it is stopped, so nobody but the rule can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rule_alone_chooses_the_configuration_of_a_phone_in_mode_3() {
+    let desk = Desk::new();
+    said("systemctl", &["stop", UNIT]);
+    let config = UsbPhoneConfig { mode: Mode::Ncm, ..desk.phone_config(0, &[]) };
+    let _phone = UsbPhone::start(config).await.unwrap();
+    let (_, chosen) = until("the rule chooses", PATIENCE, || {
+        configuration(0).filter(|both| *both == ("5".into(), "5".into()))
+    })
+    .await;
+    println!("plug to chosen {chosen:?}");
+    assert_eq!(property("ActiveState"), "inactive");
+}
+
+/// A drop-in, gone with the test.
+struct DropIn(&'static str);
+
+impl DropIn {
+    fn new(lines: &str) -> Self {
+        let folder = "/run/systemd/system/iosmux-bridge.service.d";
+        fs::create_dir_all(folder).unwrap();
+        fs::write(format!("{folder}/test.conf"), format!("[Service]\n{lines}\n")).unwrap();
+        said("systemctl", &["daemon-reload"]);
+        Self(folder)
+    }
+}
+
+impl Drop for DropIn {
+    fn drop(&mut self) {
+        fs::remove_dir_all(self.0).unwrap();
+        said("systemctl", &["daemon-reload"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watchdog_leaves_a_daemon_that_lives_alone_and_replaces_one_that_hangs() {
+    const WATCHDOG: Duration = Duration::from_secs(8);
+    let desk = Desk::new();
+    configure("");
+    let _watchdog = DropIn::new(&format!("WatchdogSec={}", WATCHDOG.as_secs()));
+    said("systemctl", &["restart", UNIT]);
+    let _phone = desk.phone(0, &[]).await;
+    until("joined", 3 * PATIENCE, || installed_row(0, "joined")).await;
+    let first = property("MainPID");
+    tokio::time::sleep(WATCHDOG * 5 / 2).await;
+    assert_eq!(
+        (property("ActiveState"), property("MainPID")),
+        ("active".into(), first.clone()),
+        "{}",
+        journal()
+    );
+    assert!(installed_row(0, "joined").is_some(), "{:#}\n{}", installed_report(), journal());
+
+    said("systemctl", &["kill", "--kill-whom=main", "--signal=SIGSTOP", UNIT]);
+    // The state file that tells of it is the next daemon's: the first one's goes with its runtime directory.
+    let next = || installed_report()["pid"].as_u64().filter(|pid| pid.to_string() != first);
+    let (pid, replaced) = until("another daemon", WATCHDOG + 2 * PATIENCE, next).await;
+    println!("hangs to replaced {replaced:?}");
+    until("joined again", 2 * PATIENCE, || installed_row(0, "joined")).await;
+    assert_eq!((property("NRestarts"), property("MainPID")), ("1".into(), pid.to_string()), "{}", journal());
+    assert!(journal().contains("Watchdog timeout"), "{}", journal());
+    said("systemctl", &["stop", UNIT]);
 }
 
 /// On the same computer, where phones are used without a VM.
