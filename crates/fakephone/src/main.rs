@@ -70,7 +70,8 @@ struct UsbArgs {
     #[arg(long, value_name = "MS", default_value_t = 300)]
     reenumerate_ms: u64,
     /// How to misbehave: refuse-mode[:stall], slow-reenumeration:SECONDS, vanish:FRAMES, wrong-descriptors[:mac|:no-private],
-    /// long-strings, stall, forget-mode[:configured], suspend:SECONDS, mode-drift; and every fault of `net`.
+    /// long-strings, stall, stay, forget-mode[:configured], suspend:SECONDS, mode-drift, mute[:configured|:FRAMES]; and every
+    /// fault of `net`.
     #[arg(long = "fault", value_name = "NAME")]
     faults: Vec<FaultOfEitherFace>,
 }

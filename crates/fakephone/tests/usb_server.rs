@@ -5,6 +5,7 @@ use std::time::Duration;
 use iosmux_fakephone::usb::server::Server;
 use iosmux_fakephone::usb::usbip::{HEADER, OK, STALLED, UNLINKED, UsbIpError};
 use iosmux_fakephone::usb::{Device, DeviceConfig, UsbFault};
+use iosmux_usb::mode::GET_MODE;
 use iosmux_usb::ncm::{Alignment, NtbParameters};
 use iosmux_usb::ntb::{Decoder, Encoder, Layout};
 use iosmux_usb::{Mode, Setup};
@@ -217,6 +218,32 @@ fn a_phone_that_vanishes_answers_nothing_any_more() {
     assert_eq!(host.server.departure().unwrap().after, Duration::ZERO);
     let late = host.control(Setup::get_configuration());
     assert_eq!(host.send(&late), []);
+}
+
+#[test]
+fn a_mute_phone_leaves_control_requests_to_be_given_up_until_it_is_plugged_in_anew() {
+    let answers_after = |host: &mut Host, requests: &[Setup]| {
+        let bytes: Vec<u8> = requests.iter().flat_map(|setup| host.control(*setup)).collect();
+        host.send(&bytes).len()
+    };
+    let (standard, vendor) = (Setup::get_configuration(), GET_MODE);
+    let (choose, open) = (Setup::set_configuration(5), Setup::set_interface(5, 1));
+    for (fault, requests, answered) in [
+        ("mute", [standard, choose, vendor, standard], 2),
+        ("mute:configured", [vendor, choose, standard, vendor], 2),
+        ("mute:0", [choose, vendor, open, standard], 3),
+    ] {
+        let mut host = Host::new(Mode::Ncm, &[fault]);
+        assert_eq!(answers_after(&mut host, &requests), answered, "{fault}");
+        host.device.send_frame(&[6; 60]);
+        host.server.complete(&mut host.device);
+        assert_eq!(answers(&host.server.output()), [], "{fault}: nothing ends its wait");
+        let (waiting, sequence) = (host.sequence, host.sequence + 1);
+        let unlink = host.unlink(waiting);
+        assert_eq!(host.send(&unlink), [(4, sequence, UNLINKED, 0, Vec::new())], "{fault}");
+        host.device.replug(Mode::Initial);
+        assert_eq!(answers_after(&mut host, &[standard]), 1, "{fault}");
+    }
 }
 
 #[test]

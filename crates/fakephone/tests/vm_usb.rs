@@ -259,8 +259,11 @@ async fn modes_that_are_refused_forgotten_slow_or_odd() {
     assert_eq!(refuses.vendor(Mode::Ncm.set()), Ok(vec![1]));
     let stalls = Cable::plug("00008020-0000000000000011", &["refuse-mode:stall"]).await;
     assert_eq!(stalls.vendor(Mode::Ncm.set()), Err(TransferError::Stall));
+    let stays = Cable::plug("00008020-0000000000000017", &["stay"]).await;
+    assert_eq!(stays.vendor(Mode::Ncm.set()), Ok(vec![0]));
     assert_eq!((refuses.enumerated(4), mode(&stalls)), (refuses.enumerated(4), ModeReply::INITIAL));
-    drop((refuses, stalls));
+    stays.enumerated(4);
+    drop((refuses, stalls, stays));
 
     let slow = Cable::plug("00008020-0000000000000012", &["slow-reenumeration:3"]).await;
     slow.vendor(Mode::Ncm.set()).unwrap();
@@ -290,6 +293,28 @@ async fn modes_that_are_refused_forgotten_slow_or_odd() {
     let drifts = Cable::plug("00008020-0000000000000016", &["mode-drift"]).await;
     drifts.switch(6);
     assert_eq!(mode(&drifts).reading(), ModeReading::Unknown);
+}
+
+#[tokio::test]
+async fn a_mute_phone_keeps_its_host_waiting() {
+    for (udid, fault) in
+        [("00008020-0000000000000018", "mute"), ("00008020-0000000000000019", "mute:configured")]
+    {
+        let cable = Cable::plug(udid, &[fault]).await;
+        if fault == "mute:configured" {
+            cable.vendor(Mode::Ncm.set()).unwrap();
+            cable.gone();
+            cable.enumerated(5);
+            // The kernel's drivers are not answered either: it goes on when they have given up, or fails.
+            let _ = cable.configure(5);
+        }
+        assert_eq!(
+            cable.vendor_within(GET_MODE, Duration::from_secs(1)),
+            Err(TransferError::Cancelled),
+            "{fault}"
+        );
+        assert!(cable.phone.state().borrow().mute, "{fault}");
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,8 @@ pub struct Device {
     private: Function,
     departure: Option<Departure>,
     vanished: bool,
+    /// Whether a vendor or class request has come since it was enumerated.
+    asked: bool,
     gaps: Gaps,
 }
 
@@ -116,6 +118,7 @@ impl Device {
             private: Function::private(),
             departure: None,
             vanished: false,
+            asked: false,
             gaps: Gaps::default(),
             config,
         }
@@ -158,6 +161,7 @@ impl Device {
         self.descriptors = ModeDescriptors::new(mode, &self.config.faults);
         self.set_configuration(0);
         self.departure = None;
+        self.asked = false;
     }
 
     /// That it leaves by itself, told once.

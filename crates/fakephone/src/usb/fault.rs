@@ -25,6 +25,8 @@ pub enum UsbFault {
     LongStrings,
     /// `stall`: every vendor and class request stalls, and every bulk transfer; it can be enumerated and nothing else.
     Stall,
+    /// `stay`: SET_MODE is accepted, and nothing changes.
+    Stay,
     /// `forget-mode`: SET_MODE is accepted, and it comes back in mode 1. `forget-mode:configured`: it comes back as it was told, and
     /// leaves for mode 1 as soon as the NCM configuration is set.
     ForgetMode {
@@ -36,6 +38,21 @@ pub enum UsbFault {
     /// `mode-drift`: after SET_MODE 3 there is one configuration more, the NCM configuration has number 6, and GET_MODE answers
     /// what was never seen. Source: protocol.md §1.2 (several SET_MODEs give odd sets).
     ModeDrift,
+    /// `mute`: from its first vendor or class request on no control request is answered, and none is refused: each waits until its
+    /// host gives it up. `mute:configured`: from when the NCM configuration is set; `mute:FRAMES`: while the private function is
+    /// open, after so many frames from the host. Enumerated anew, it answers again until then.
+    Mute(Mute),
+}
+
+/// From when on a phone is mute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mute {
+    /// Its first request beyond those of USB.
+    Asked,
+    /// Its NCM configuration.
+    Configured,
+    /// So many frames from the host.
+    Frames(u64),
 }
 
 /// What is wrong with configuration 5.
@@ -52,8 +69,8 @@ pub enum WrongDescriptors {
 impl UsbFault {
     /// The names, as help and errors list them.
     pub const NAMES: &str = "refuse-mode[:stall], slow-reenumeration:SECONDS, vanish:FRAMES, \
-                             wrong-descriptors[:mac|:no-private], long-strings, stall, forget-mode[:configured], \
-                             suspend:SECONDS, mode-drift";
+                             wrong-descriptors[:mac|:no-private], long-strings, stall, stay, forget-mode[:configured], \
+                             suspend:SECONDS, mode-drift, mute[:configured|:FRAMES]";
 
     /// The fault of a name; `None` when it is no USB fault.
     #[must_use]
@@ -66,9 +83,12 @@ impl UsbFault {
             "wrong-descriptors:no-private" => UsbFault::WrongDescriptors(WrongDescriptors::NoPrivate),
             "long-strings" => UsbFault::LongStrings,
             "stall" => UsbFault::Stall,
+            "stay" => UsbFault::Stay,
             "forget-mode" => UsbFault::ForgetMode { configured: false },
             "forget-mode:configured" => UsbFault::ForgetMode { configured: true },
             "mode-drift" => UsbFault::ModeDrift,
+            "mute" => UsbFault::Mute(Mute::Asked),
+            "mute:configured" => UsbFault::Mute(Mute::Configured),
             _ => {
                 let (name, number) = text.split_once(':')?;
                 let number = u64::from(number.parse::<u32>().ok()?);
@@ -76,6 +96,7 @@ impl UsbFault {
                     "slow-reenumeration" => UsbFault::SlowReenumeration(Duration::from_secs(number)),
                     "suspend" => UsbFault::Suspend(Duration::from_secs(number)),
                     "vanish" => UsbFault::Vanish(number),
+                    "mute" => UsbFault::Mute(Mute::Frames(number)),
                     _ => return None,
                 }
             }
@@ -117,9 +138,9 @@ mod tests {
     #[test]
     fn every_listed_name_is_read() {
         for listed in UsbFault::NAMES.split(", ") {
-            let (name, options) = listed.split_once('[').unwrap_or((listed, ""));
-            let name = name.replace(":SECONDS", ":3").replace(":FRAMES", ":4");
-            assert!(UsbFault::from_name(&name).is_some(), "{name}");
+            let listed = listed.replace(":SECONDS", ":3").replace(":FRAMES", ":4");
+            let (name, options) = listed.split_once('[').unwrap_or((&listed, ""));
+            assert!(UsbFault::from_name(name).is_some(), "{name}");
             for option in options.trim_end_matches(']').split('|').filter(|option| !option.is_empty()) {
                 assert!(UsbFault::from_name(&format!("{name}{option}")).is_some(), "{name}{option}");
             }

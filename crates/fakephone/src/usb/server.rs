@@ -55,8 +55,9 @@ impl Server {
         // Once an endpoint has nothing, it has nothing for its later transfers either.
         let mut empty: u32 = 0;
         waiting.retain(|submit| {
+            // Endpoint 0 is what a mute phone leaves unanswered.
             let bit = 1_u32 << (submit.endpoint & 0x0f);
-            if empty & bit != 0 {
+            if bit == 1 || empty & bit != 0 {
                 return true;
             }
             match device.bulk_in(submit.endpoint, submit.length) {
@@ -84,6 +85,7 @@ impl Server {
 
     fn submit(&mut self, device: &mut Device, submit: Submit, data: &[u8]) -> Result<(), UsbIpError> {
         let answer = match submit.endpoint {
+            0 | 0x80 if !device.answers(submit.setup) => return self.wait(submit),
             // Data in the direction that the setup packet doesn't say.
             0 if submit.setup.is_in() && submit.setup.length > 0 => Err(Stall),
             0 | 0x80 => device.control(submit.setup, data),
@@ -95,11 +97,7 @@ impl Server {
                 });
                 ended.map(|()| Vec::new())
             }
-            _ if self.pending.len() >= MAX_PENDING => return Err(UsbIpError::Pending(MAX_PENDING)),
-            _ => {
-                self.pending.push_back(submit);
-                return Ok(());
-            }
+            _ => return self.wait(submit),
         };
         if let Some(departure) = device.departure() {
             self.gone |= departure.after == Duration::ZERO;
@@ -119,6 +117,15 @@ impl Server {
             }
             Err(_stall) => self.answer(submit.sequence, usbip::STALLED, 0, &[]),
         }
+        Ok(())
+    }
+
+    /// Keeps a transfer until there is an answer, or its host gives it up.
+    fn wait(&mut self, submit: Submit) -> Result<(), UsbIpError> {
+        if self.pending.len() >= MAX_PENDING {
+            return Err(UsbIpError::Pending(MAX_PENDING));
+        }
+        self.pending.push_back(submit);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub struct UsbState {
     pub configuration: u8,
     /// Whether the host has opened the private function.
     pub open: bool,
+    /// Whether it leaves control requests unanswered, by the fault of that name.
+    pub mute: bool,
     /// iMACAddress of the private function.
     pub host_mac: String,
     /// Its address on the private link.
@@ -41,6 +43,7 @@ impl UsbState {
             mode: device.mode().number(),
             configuration: device.configuration(),
             open: device.is_open(),
+            mute: device.is_mute(),
             host_mac: config.private_mac.to_string(),
             address: config.private_mac.phone_address(),
         }

@@ -75,6 +75,11 @@ impl Cable {
 
     /// A vendor request, through usbfs.
     pub fn vendor(&self, setup: Setup) -> Result<Vec<u8>, TransferError> {
+        self.vendor_within(setup, SOON)
+    }
+
+    /// The same, given up after a while.
+    pub fn vendor_within(&self, setup: Setup, patience: Duration) -> Result<Vec<u8>, TransferError> {
         assert!(setup.is_in());
         let control = ControlIn {
             control_type: ControlType::Vendor,
@@ -84,7 +89,7 @@ impl Cable {
             index: setup.index,
             length: setup.length,
         };
-        self.open().control_in(control, SOON).wait()
+        self.open().control_in(control, patience).wait()
     }
 
     /// It, open.

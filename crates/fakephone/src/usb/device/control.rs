@@ -14,7 +14,7 @@ use iosmux_usb::{Mode, ModeReply, Setup};
 use super::{Device, LEAVES_AFTER, Stall};
 use crate::not_sourced::{USB_MODE, USB_NCM_INTERFACE_FLAGS};
 use crate::usb::descriptors::{PRIVATE, TETHERING};
-use crate::usb::fault::UsbFault;
+use crate::usb::fault::{Mute, UsbFault};
 
 /// What GET_MODE answers with the fault `mode-drift`: never seen of a phone.
 const DRIFTED: ModeReply = ModeReply([6, 9, 9, 0]);
@@ -29,6 +29,23 @@ const ETHERNET: (u8, u8) = (0xff, 0xfd);
 const KIND: u8 = 0x60;
 
 impl Device {
+    /// Whether a control request gets an answer at all, be it a STALL.
+    pub fn answers(&mut self, setup: Setup) -> bool {
+        self.asked |= setup.request_type & KIND != 0;
+        !self.is_mute()
+    }
+
+    /// Plays [`UsbFault::Mute`]: whether it answers no control request any more.
+    #[must_use]
+    pub fn is_mute(&self) -> bool {
+        self.config.faults.iter().any(|fault| match fault {
+            UsbFault::Mute(Mute::Asked) => self.asked,
+            UsbFault::Mute(Mute::Configured) => self.descriptors.ncm == Some(self.configuration),
+            UsbFault::Mute(Mute::Frames(frames)) => self.is_open() && self.traffic().from_host >= *frames,
+            _ => false,
+        })
+    }
+
     pub(super) fn request(&mut self, setup: Setup, data: &[u8]) -> Result<Vec<u8>, Stall> {
         if setup.request_type & KIND != 0 && self.has(UsbFault::Stall) {
             return Err(Stall);
@@ -141,6 +158,9 @@ impl Device {
         }
         if self.has(UsbFault::RefuseMode { stall: false }) {
             return Ok(vec![1]);
+        }
+        if self.has(UsbFault::Stay) {
+            return Ok(vec![ACCEPTED]);
         }
         let slow = self.config.faults.iter().find_map(|fault| match fault {
             UsbFault::SlowReenumeration(away) => Some(*away),
