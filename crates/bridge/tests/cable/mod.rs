@@ -30,6 +30,8 @@ pub const BRIDGE: &str = "virbr9";
 pub const LOOK: Duration = Duration::from_millis(5);
 /// How long anything may take without KVM, on a machine that does other things as well.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+/// What a request costs that the virtual host controller loses, as it does now and then when a phone is plugged in.
+pub const LOST: Duration = Duration::from_secs(5);
 
 const TRUSTED: &str = include_str!("../../../fakephone/tests/fixtures/iphone11,6_ios17.0.3_trusted.json");
 const UNTRUSTED: &str = include_str!("../../../fakephone/tests/fixtures/iphone15,3_ios17.0_untrusted.json");
