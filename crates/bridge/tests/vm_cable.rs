@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 
 use cable::bridge::{Daemon, Hops};
 use cable::vm::Vm;
-use cable::{Desk, PATIENCE, allowed, delete_bridge, make_bridge, ports, until};
+use cable::{Desk, LOST, PATIENCE, allowed, delete_bridge, make_bridge, ports, until};
+use iosmux_fakephone::usb::UsbPhone;
+use nix::sys::signal::Signal;
 
 /// From the phone's own re-enumeration to the bridge.
 const OUTCOME: Duration = Duration::from_secs(2);
+/// The whole way back to mode 1 (docs/bridge.md).
+const RESTORED: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugged_phone_is_listed_with_its_tunnel_behind_the_bridge() {
@@ -23,7 +27,7 @@ async fn a_plugged_phone_is_listed_with_its_tunnel_behind_the_bridge() {
     let away = config.reenumeration;
     let hops = Hops::follow(&daemon, 0);
     let plugged = Instant::now();
-    let phone = iosmux_fakephone::usb::UsbPhone::start(config).await.unwrap();
+    let phone = UsbPhone::start(config).await.unwrap();
     let row = daemon.joined(0).await;
     let joined = plugged.elapsed();
     let (listed, _) = vm.until(0, "catalogue-known", PATIENCE).await;
@@ -87,4 +91,52 @@ async fn a_faulting_phone_does_not_keep_another_from_the_bridge() {
     good.plug().await.unwrap();
     daemon.joined(0).await;
     drop(bad);
+}
+
+/// Beside each mute phone another one is plugged in, at the moment in which the kernel or the daemon waits for an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mute_phone_does_not_hold_up_another() {
+    let desk = Desk::new();
+    let daemon = Daemon::start(&desk, "").await;
+    let good = UsbPhone::start_unplugged(desk.phone_config(0, &[])).await.unwrap();
+    let alone = plug_to_joined(&daemon, &good).await;
+    println!("alone: joined after {alone:?}");
+    for fault in ["mute", "mute:configured"] {
+        let bad = desk.phone(1, &[fault]).await;
+        until("it is mute", PATIENCE, || bad.state().borrow().mute.then_some(())).await;
+        let beside = plug_to_joined(&daemon, &good).await;
+        println!("beside {fault}: joined after {beside:?}");
+        assert!(beside < 2 * alone + LOST, "{beside:?}, {alone:?} alone\n{}", daemon.log());
+        drop(bad);
+        daemon.row_gone(1, PATIENCE).await;
+    }
+}
+
+/// Plugs a phone in until it is joined, and out again.
+async fn plug_to_joined(daemon: &Daemon, phone: &UsbPhone) -> Duration {
+    let plugged = Instant::now();
+    phone.plug().await.unwrap();
+    daemon.joined(0).await;
+    let joined = plugged.elapsed();
+    // One that leaves at once was switched, not unplugged.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    phone.unplug().await.unwrap();
+    daemon.row_gone(0, PATIENCE).await;
+    joined
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_that_falls_mute_on_the_bridge_is_told_of_at_the_end() {
+    let desk = Desk::new();
+    // Its neighbour discovery and multicast reports are frames for the phone.
+    let _vm = Vm::new(&desk).await;
+    let mut daemon = Daemon::start(&desk, "").await;
+    let phone = desk.phone(0, &["mute:1"]).await;
+    daemon.joined(0).await;
+    until("it is mute", PATIENCE, || phone.state().borrow().mute.then_some(())).await;
+    let (status, took) = daemon.stop(Signal::SIGTERM, RESTORED + LOST).await;
+    println!("ended after {took:?}");
+    assert!(status.success(), "{status}\n{}", daemon.log());
+    assert!(daemon.log().contains("not-restored"), "{}", daemon.log());
+    assert!(ports().is_empty(), "{:?}", ports());
 }
