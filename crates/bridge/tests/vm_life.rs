@@ -3,12 +3,14 @@
 #![allow(clippy::print_stdout, reason = "figures, which the runner asks for with --show-output")]
 
 mod cable;
+mod nf_tables;
 
 use std::time::Duration;
 
 use cable::bridge::Daemon;
 use cable::{BRIDGE, Desk, PATIENCE, configuration, delete_bridge, mac, make_bridge, ports, until};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -105,4 +107,27 @@ async fn the_daemon_after_one_that_was_killed_finds_the_truth() {
     phone.plug().await.unwrap();
     let daemon = Daemon::start(&desk, "").await;
     daemon.joined(0).await;
+}
+
+/// Docker's chain, where br_netfilter is loaded: the phone is joined, and the VM never hears it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_firewall_that_drops_frames_between_ports_is_listed_until_it_does_so_no_more() {
+    let notice = |row: &Value| {
+        let notices = row["notices"].as_array().cloned().unwrap_or_default();
+        notices.into_iter().find(|notice| notice["name"] == "dropped")
+    };
+    let desk = Desk::new();
+    nf_tables::forward(nf_tables::DROP).unwrap();
+    let daemon = Daemon::start(&desk, "").await;
+    let _phone = desk.phone(0, &[]).await;
+    daemon.row_that(PATIENCE, |row| row["state"] == "joined" && notice(row).is_some()).await;
+    let told = notice(&daemon.listed(0)).unwrap();
+    println!("{told:#}");
+    assert!(told["text"].as_str().unwrap().contains("ip6 filter FORWARD has policy drop"), "{told:#}");
+    assert!(told["next_step"].as_str().unwrap().contains("bridge-nf-call-ip6tables"), "{told:#}");
+    nf_tables::forward(nf_tables::ACCEPT).unwrap();
+    // Else it is looked at once a minute.
+    daemon.reload();
+    daemon.row_that(PATIENCE, |row| row["state"] == "joined" && notice(row).is_none()).await;
+    assert_eq!(notice(&daemon.listed(0)), None);
 }

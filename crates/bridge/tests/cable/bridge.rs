@@ -81,6 +81,20 @@ impl Daemon {
         read(&self.state)
     }
 
+    /// What `iosmux-bridge list` says of the phone with this number.
+    pub fn listed(&self, number: usize) -> Value {
+        let mut list = Command::new(program("iosmux-bridge"));
+        let output = list.args(["list", "--json", "--state-file"]).arg(&self.state).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = told["phones"].as_array().unwrap();
+        rows.iter().find(|row| row["udid"] == udid(number)).unwrap_or_else(|| panic!("{told:#}")).clone()
+    }
+
+    /// Lets it read its configuration again, and look again at what it knows.
+    pub fn reload(&self) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    }
+
     /// Waits until a row is as wanted.
     pub async fn row_that(&self, patience: Duration, is: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
